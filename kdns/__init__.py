@@ -1,0 +1,1 @@
+"""A cluster DNS server for Kubernetes, and a resolver library."""

@@ -1,0 +1,44 @@
+"""Every exception of kdns, named by whose fault it is. Knows nothing else.
+
+KdnsError
+├── MalformedMessage   the client sent it: answered with an rcode or with silence, never logged
+├── UsageError         the command line asked for something impossible: exit status 2
+├── ManifestError      the operator wrote it: names file, line and what was expected
+└── UpstreamError      an upstream resolver failed: the client gets SERVFAIL and the reason
+"""
+
+
+class KdnsError(Exception):
+    """Base of everything that kdns raises on purpose."""
+
+
+class MalformedMessage(KdnsError):
+    """A message that cannot be answered as a query.
+
+    ``rcode`` is what RFC 1035 section 4.1.1 or RFC 6891 section 6.1.3 wants in the reply;
+    ``None`` means silence: the bytes were no query at all (too short, or a response).
+    """
+
+    def __init__(self, text: str, rcode: int | None) -> None:
+        super().__init__(text)
+        self.rcode = rcode
+
+
+class UsageError(KdnsError):
+    """A command line or a library call that cannot be carried out, in words for its author."""
+
+
+class ManifestError(KdnsError):
+    """A manifest that cannot be used.
+
+    Its text reads ``file:line: what was found, what was expected``; ``line`` counts from 1.
+    """
+
+    def __init__(self, path: str, line: int, text: str) -> None:
+        super().__init__(f"{path}:{line}: {text}")
+        self.path = path
+        self.line = line
+
+
+class UpstreamError(KdnsError):
+    """No upstream resolver gave a usable reply; the text says which and why."""

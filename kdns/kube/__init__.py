@@ -1,0 +1,1 @@
+"""Kubernetes to values: objects, changes, the store and the sources. Knows no DNS."""
