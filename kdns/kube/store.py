@@ -1,0 +1,360 @@
+"""The store: the fold of a stream of changes, indexed the way DNS asks. Knows no DNS names.
+
+One writer, many readers on the same thread. ``apply`` returns the *owners* that a change touched:
+whoever prepared something from them must prepare it again. A list between ``Init`` and
+``InitDone`` is collected aside and swapped in at once, and touches only what differs.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from typing import TypeAlias
+
+from kdns.kube.changes import Apply, Change, Delete, Init, InitDone
+from kdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Object, Pod, Service
+
+Owner: TypeAlias = tuple[str, ...]
+"""What an answer was made from, as a name: see the functions below."""
+
+SYNC: Owner = ("sync",)
+"""Touched when the last missing list is complete."""
+ADDRESSES: Owner = ("addresses",)
+"""Touched when an address of a Service or an endpoint comes or goes."""
+NAMESPACES: Owner = ("namespaces",)
+"""Touched when a namespace comes or goes: reverse answers depend on whether one is served."""
+KINDS: tuple[Kind, ...] = ("Namespace", "Service", "EndpointSlice", "Pod", "ServiceImport")
+
+
+def namespace_owner(name: str) -> Owner:
+    """Whether a namespace exists."""
+    return "namespace", name
+
+
+def service_owner(namespace: str, name: str, *, imported: bool = False) -> Owner:
+    """Return the owner of a Service (or ServiceImport) and its slices, present or not."""
+    return "import" if imported else "service", namespace, name
+
+
+def address_owner(address: str) -> Owner:
+    """Who has an address; takes the form of ``address_key``."""
+    return "address", address
+
+
+def pod_owner(namespace: str, address: str) -> Owner:
+    """Whether a pod of a namespace has an address."""
+    return "pod", namespace, address
+
+
+def address_key(text: str) -> str:
+    """Return the form that equal addresses share: dotted IPv4, or ":" and 32 hexadecimal digits.
+
+    Cut short, either is the prefix of everything below a reverse zone. Text that is no address
+    stands for itself.
+    """
+    if ":" not in text:
+        return text
+    try:
+        return ":" + ip_address(text).packed.hex()
+    except ValueError:
+        return text
+
+
+class Store:
+    """Everything that kdns knows of a cluster."""
+
+    def __init__(self, kinds: Iterable[Kind] = KINDS) -> None:
+        """Expect complete lists of these kinds before ``synced``."""
+        self.namespaces: dict[str, Namespace] = {}
+        self.serial = 0
+        """Highest resourceVersion seen, so that servers that saw the same objects agree."""
+        self._missing = set(kinds)
+        self._objects: dict[Kind, dict[Key, Object]] = {kind: {} for kind in KINDS}
+        self._incoming: dict[Kind, dict[Key, Object]] = {}
+        self._slices: dict[Owner, dict[str, EndpointSlice]] = {}
+        self._by_cluster_ip = _AddressIndex()
+        self._by_endpoint = _AddressIndex()
+        self._pods: dict[tuple[str, str], set[str]] = {}
+        self._sorted_addresses: list[str] | None = None
+
+    # -- reading ------------------------------------------------------------------------------
+
+    @property
+    def synced(self) -> bool:
+        """Whether every expected kind was listed once. It is never false again."""
+        return not self._missing
+
+    def service(self, namespace: str, name: str, *, imported: bool = False) -> Service | None:
+        """Return the Service (or ServiceImport) of that name."""
+        kind: Kind = "ServiceImport" if imported else "Service"
+        found = self._objects[kind].get((namespace, name))
+        return found if isinstance(found, Service) else None
+
+    def services(self) -> Iterator[Service]:
+        """Yield every Service."""
+        return (found for found in self._objects["Service"].values() if isinstance(found, Service))
+
+    def slices(self, service: Service) -> list[EndpointSlice]:
+        """Return the slices of a Service in the order of their names."""
+        owner = service_owner(service.namespace, service.name, imported=service.imported)
+        found = self._slices.get(owner)
+        return [found[name] for name in sorted(found)] if found else []
+
+    def services_at(self, address: str) -> list[Service]:
+        """Return the Services whose ClusterIP this is, sorted; takes an ``address_key``."""
+        keys = self._by_cluster_ip.get(address)
+        return [found for key in keys if (found := self.service(*key)) is not None]
+
+    def slices_at(self, address: str) -> list[EndpointSlice]:
+        """Return the slices with an endpoint at this address, sorted; takes an ``address_key``."""
+        live = self._objects["EndpointSlice"]
+        found = [live[key] for key in self._by_endpoint.get(address)]
+        return [item for item in found if isinstance(item, EndpointSlice)]
+
+    def has_pod(self, namespace: str, address: str) -> bool:
+        """Whether a running pod of the namespace has this address; takes an ``address_key``."""
+        return (namespace, address) in self._pods
+
+    def addresses_under(self, prefix: str) -> Iterator[str]:
+        """Yield the addresses of Services and endpoints that start with a prefix.
+
+        Sorted on the first question after a change: only names between a reverse zone and an
+        address ask this.
+        """
+        if self._sorted_addresses is None:
+            known = self._by_cluster_ip.addresses() | self._by_endpoint.addresses()
+            self._sorted_addresses = sorted(known)
+        everything = self._sorted_addresses
+        for index in range(bisect_left(everything, prefix), len(everything)):
+            if not everything[index].startswith(prefix):
+                return
+            yield everything[index]
+
+    def count(self, kind: Kind) -> int:
+        """Return how many objects of a kind there are."""
+        return len(self._objects[kind])
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def apply(self, change: Change) -> set[Owner]:
+        """Take in one change and return the owners that it touched."""
+        match change:
+            case Init(kind):
+                self._incoming[kind] = {}
+                return set()
+            case Apply(item) if item.KIND in self._incoming:
+                self._incoming[item.KIND][item.key] = item
+                return set()
+            case Delete(kind, key) if kind in self._incoming:
+                self._incoming[kind].pop(key, None)
+                return set()
+            case Apply(item):
+                return self._put(item)
+            case Delete():
+                return self._delete(change)
+            case InitDone(kind):
+                return self._swap(kind)
+
+    def _swap(self, kind: Kind) -> set[Owner]:
+        """Make a collected list the truth; readers run between calls and see all or nothing."""
+        incoming = self._incoming.pop(kind, {})
+        touched: set[Owner] = set()
+        for key in self._objects[kind].keys() - incoming.keys():
+            touched |= self._delete(Delete(kind, key))
+        for item in incoming.values():
+            touched |= self._put(item)
+        if kind in self._missing:
+            self._missing.remove(kind)
+            touched.add(SYNC)
+        return touched
+
+    def _put(self, item: Object) -> set[Owner]:
+        self.serial = max(self.serial, item.version)
+        live = self._objects[item.KIND]
+        before = live.get(item.key)
+        if before == item:
+            return set()
+        live[item.key] = item
+        return self._reindex(before, item)
+
+    def _delete(self, change: Delete) -> set[Owner]:
+        live = self._objects[change.kind]
+        before = live.get(change.key)
+        if before is None or (change.uid and before.uid and change.uid != before.uid):
+            return set()
+        self.serial = max(self.serial, change.version)
+        del live[change.key]
+        return self._reindex(before, None)
+
+    def _reindex(self, before: Object | None, after: Object | None) -> set[Owner]:
+        """Bring the indices from one form of an object to the next."""
+        match after or before:
+            case Namespace() as namespace:
+                return self._reindex_namespace(namespace, exists=after is not None)
+            case Service():
+                return self._reindex_service(_service(before), _service(after))
+            case EndpointSlice():
+                return self._reindex_slice(_slice(before), _slice(after))
+            case Pod():
+                return self._reindex_pod(_pod(before), _pod(after))
+            case None:
+                return set()
+
+    def _reindex_namespace(self, namespace: Namespace, *, exists: bool) -> set[Owner]:
+        name = namespace.name
+        if exists == (name in self.namespaces):
+            return set()
+        if exists:
+            self.namespaces[name] = namespace
+        else:
+            del self.namespaces[name]
+        return {namespace_owner(name), NAMESPACES}
+
+    def _reindex_service(self, before: Service | None, after: Service | None) -> set[Owner]:
+        if _visible(before) == _visible(after):
+            return set()
+        one = after or before
+        touched: set[Owner] = set()
+        if one is not None:
+            touched.add(service_owner(one.namespace, one.name, imported=one.imported))
+            if not one.imported:
+                ips = (_cluster_ips(before), _cluster_ips(after))
+                touched |= self._move(self._by_cluster_ip, one.key, *ips)
+        return touched
+
+    def _reindex_slice(
+        self, before: EndpointSlice | None, after: EndpointSlice | None
+    ) -> set[Owner]:
+        if _seen(before) == _seen(after):
+            # Only the version moved; the index of slices must still hold the newest.
+            if after is not None:
+                self._slices[_slice_owner(after)][after.name] = after
+            return set()
+        touched: set[Owner] = set()
+        if before is not None:
+            touched.add(_slice_owner(before))
+            self._drop_slice(before)
+        if after is not None:
+            touched.add(_slice_owner(after))
+            self._slices.setdefault(_slice_owner(after), {})[after.name] = after
+        one = after or before
+        if one is not None and not one.imported:
+            touched |= self._move(self._by_endpoint, one.key, _addresses(before), _addresses(after))
+            # A hostname or readiness that changed changes the PTR of an address that stayed.
+            touched |= {address_owner(key) for key in _changed_addresses(before, after)}
+        return touched
+
+    def _drop_slice(self, item: EndpointSlice) -> None:
+        owner = _slice_owner(item)
+        del self._slices[owner][item.name]
+        if not self._slices[owner]:
+            del self._slices[owner]
+
+    def _reindex_pod(self, before: Pod | None, after: Pod | None) -> set[Owner]:
+        old, new = _pod_addresses(before), _pod_addresses(after)
+        for place in old - new:
+            names = self._pods[place]
+            names.discard(before.name if before else "")
+            if not names:
+                del self._pods[place]
+        for place in new - old:
+            self._pods.setdefault(place, set()).add(after.name if after else "")
+        return {pod_owner(*place) for place in old ^ new}
+
+    def _move(self, index: "_AddressIndex", key: Key, old: set[str], new: set[str]) -> set[Owner]:
+        """Replace the addresses of an object in an index."""
+        if old == new:
+            return set()
+        for address in old - new:
+            index.remove(address, key)
+        for address in new - old:
+            index.add(address, key)
+        self._sorted_addresses = None
+        return {address_owner(address) for address in old ^ new} | {ADDRESSES}
+
+
+class _AddressIndex:
+    """Address to the keys of the objects that have it.
+
+    Nearly every address has one object, and there may be 200,000 of them: a lone key is stored
+    bare, which saves the 200 octets of a set.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[str, Key | frozenset[Key]] = {}
+
+    def get(self, address: str) -> list[Key]:
+        """Return the keys in order."""
+        return sorted(self._at(address))
+
+    def addresses(self) -> set[str]:
+        """Return every address."""
+        return set(self._keys)
+
+    def add(self, address: str, key: Key) -> None:
+        """Note that the object has the address."""
+        keys = self._at(address) | {key}
+        self._keys[address] = key if len(keys) == 1 else keys
+
+    def remove(self, address: str, key: Key) -> None:
+        """Note that the object has it no longer."""
+        keys = self._at(address) - {key}
+        if not keys:
+            self._keys.pop(address, None)
+        else:
+            self._keys[address] = next(iter(keys)) if len(keys) == 1 else keys
+
+    def _at(self, address: str) -> frozenset[Key]:
+        found = self._keys.get(address, frozenset[Key]())
+        return found if isinstance(found, frozenset) else frozenset((found,))
+
+
+def _service(item: Object | None) -> Service | None:
+    return item if isinstance(item, Service) else None
+
+
+def _slice(item: Object | None) -> EndpointSlice | None:
+    return item if isinstance(item, EndpointSlice) else None
+
+
+def _pod(item: Object | None) -> Pod | None:
+    return item if isinstance(item, Pod) else None
+
+
+def _visible(service: Service | None) -> tuple[object, ...] | None:
+    """Everything of a Service that an answer can show."""
+    if service is None:
+        return None
+    return service.cluster_ips, service.headless, service.external_name, service.ports
+
+
+def _seen(item: EndpointSlice | None) -> tuple[object, ...] | None:
+    """Everything of a slice that an answer can show."""
+    if item is None:
+        return None
+    return item.service, item.address_type, item.ports, item.endpoints, item.imported, item.cluster
+
+
+def _slice_owner(item: EndpointSlice) -> Owner:
+    return service_owner(item.namespace, item.service, imported=item.imported)
+
+
+def _cluster_ips(service: Service | None) -> set[str]:
+    return {address_key(ip) for ip in service.cluster_ips} if service else set()
+
+
+def _addresses(item: EndpointSlice | None) -> set[str]:
+    if item is None:
+        return set()
+    return {address_key(text) for endpoint in item.endpoints for text in endpoint.addresses}
+
+
+def _changed_addresses(before: EndpointSlice | None, after: EndpointSlice | None) -> set[str]:
+    """Addresses of the endpoints that are not in both, or all where the Service changed."""
+    if before is None or after is None or before.service != after.service:
+        return _addresses(before) | _addresses(after)
+    changed = set(before.endpoints) ^ set(after.endpoints)
+    return {address_key(text) for endpoint in changed for text in endpoint.addresses}
+
+
+def _pod_addresses(pod: Pod | None) -> set[tuple[str, str]]:
+    return {(pod.namespace, address_key(ip)) for ip in pod.ips} if pod else set()

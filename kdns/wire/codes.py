@@ -1,0 +1,44 @@
+"""Numbers that IANA assigned for DNS, only those that kdns uses. Knows nothing else."""
+
+# RFC 1035 section 3.2.2 and later documents: types.
+A = 1
+NS = 2
+CNAME = 5
+SOA = 6
+PTR = 12
+TXT = 16
+AAAA = 28
+SRV = 33
+OPT = 41
+IXFR = 251
+AXFR = 252
+ANY = 255
+
+CLASS_IN = 1
+
+OPCODE_QUERY = 0
+
+# RFC 1035 section 4.1.1: rcodes; BADVERS is RFC 6891 section 9.
+NOERROR = 0
+FORMERR = 1
+SERVFAIL = 2
+NXDOMAIN = 3
+NOTIMP = 4
+REFUSED = 5
+BADVERS = 16
+
+# EDNS option codes.
+EDNS_NSID = 3  # RFC 5001
+EDNS_EXPIRE = 9  # RFC 7314
+EDNS_COOKIE = 10  # RFC 7873
+EDNS_TCP_KEEPALIVE = 11  # RFC 7828
+EDNS_PADDING = 12  # RFC 7830
+EDNS_EDE = 15  # RFC 8914
+
+# Extended DNS errors, RFC 8914 section 4.
+EDE_OTHER = 0
+EDE_STALE_ANSWER = 3
+EDE_NOT_READY = 14
+EDE_NOT_AUTHORITATIVE = 20
+EDE_NOT_SUPPORTED = 21
+EDE_NO_REACHABLE_AUTHORITY = 22

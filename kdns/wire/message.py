@@ -1,0 +1,253 @@
+"""Write a response: header, question, three sections and OPT, compressed and cut to a limit.
+
+The result is in pieces, because two things change from one sending to the next: the order of the
+addresses (rotation) and the SOA serial. Knows no sockets and no Kubernetes.
+"""
+
+from collections.abc import Sequence
+from struct import Struct as Layout
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from kdns.wire import codes
+from kdns.wire.names import Name
+from kdns.wire.query import (
+    AA,
+    CD,
+    DO,
+    HEADER,
+    MIN_UDP_SIZE,
+    OPCODE_SHIFT,
+    QR,
+    RA,
+    RD,
+    TC,
+    Edns,
+    Query,
+)
+from kdns.wire.records import SOA_SERIAL_FROM_END, Record
+
+MAX_UDP_PAYLOAD = 65_507
+"""Octets of the largest UDP payload over IPv4, whatever a client says that it takes."""
+MAX_TCP_MESSAGE = 65_535
+_MAX_POINTER = 0x3FFF
+_FIXED = Layout("!HHIH")
+_OPTION = Layout("!HH")
+# Options that come back as they were sent; all others are not ours to repeat.
+_ECHOED = frozenset(
+    {
+        codes.EDNS_NSID,
+        codes.EDNS_EXPIRE,
+        codes.EDNS_COOKIE,
+        codes.EDNS_TCP_KEEPALIVE,
+        codes.EDNS_PADDING,
+    }
+)
+
+Ede: TypeAlias = tuple[int, str]
+"""Info-code and extra text of an extended error (RFC 8914)."""
+MAX_EDE_TEXT = 200
+"""Octets; an explanation must not push an answer into truncation."""
+
+
+class Sections(Struct, frozen=True, gc=False):
+    """The records of a response and the bits that depend on them."""
+
+    rcode: int = codes.NOERROR
+    answer: tuple[Record, ...] = ()
+    authority: tuple[Record, ...] = ()
+    additional: tuple[Record, ...] = ()
+    authoritative: bool = True
+    ede: Ede | None = None
+
+
+class Message(Struct, frozen=True, gc=False):
+    """A finished response without its id: ``id + head + records + tail``."""
+
+    head: bytes
+    records: bytes = b""
+    """The run of equal-sized addresses that ends the answer section; empty when none rotates."""
+    record_size: int = 0
+    shown: int = 0
+    """How many of them fit."""
+    tail: bytes = b""
+    serial_at: int = 0
+    """Offset in ``head`` of the SOA serial; 0 when there is none."""
+
+    def first(self) -> bytes:
+        """Return the response in its unrotated order, without the id."""
+        return self.head + self.records[: self.shown * self.record_size] + self.tail
+
+
+def udp_limit(edns: Edns | None) -> int:
+    """Octets that a client takes over UDP (RFC 6891 section 6.2.3)."""
+    if edns is None:
+        return MIN_UDP_SIZE
+    return min(max(MIN_UDP_SIZE, edns.size), MAX_UDP_PAYLOAD)
+
+
+def fault(datagram: bytes, rcode: int) -> bytes:
+    """Answer a message that is no query: its header, turned round, and nothing else."""
+    message_id, flags = HEADER.unpack_from(datagram)[:2]
+    opcode = flags & 0xF << OPCODE_SHIFT
+    return HEADER.pack(message_id, QR | opcode | flags & (RD | CD) | rcode, 0, 0, 0, 0)
+
+
+def write(query: Query, sections: Sections, limit: int, *, recursion: bool = False) -> Message:
+    """Write the response to a query in at most ``limit`` octets.
+
+    What does not fit is left off from the end, and TC says so. ``recursion`` sets RA.
+    """
+    options = _opt(query.edns, sections) if query.edns is not None else b""
+    writer = _Writer(query.question)
+    records = (*sections.answer, *sections.authority, *sections.additional)
+    for record in records:
+        writer.add(record)
+    kept = writer.fitting(limit - len(options))
+    flags = _flags(query, sections, truncated=kept < len(records), recursion=recursion)
+    header = HEADER.pack(0, flags, 1, *_counts(sections, kept, extra=1 if options else 0))[2:]
+    return _message(header, writer, sections, kept, options)
+
+
+def _message(
+    header: bytes, writer: "_Writer", sections: Sections, kept: int, options: bytes
+) -> Message:
+    """Cut what was written into pieces. The header lacks its id, so offsets shift by two."""
+    out, starts = writer.out, writer.starts
+    body = HEADER.size
+    end = starts[kept]
+    first, count = _rotating(sections.answer, starts)
+    serial_at = _serial_at(sections, starts, kept)
+    if count and first < kept and not serial_at:
+        return Message(
+            header + bytes(out[body : starts[first]]),
+            bytes(out[starts[first] : starts[first + count]]),
+            starts[first + 1] - starts[first],
+            min(count, kept - first),
+            bytes(out[starts[first + count] : max(end, starts[first + count])]) + options,
+            serial_at,
+        )
+    return Message(header + bytes(out[body:end]) + options, serial_at=serial_at)
+
+
+def _rotating(answer: Sequence[Record], starts: list[int]) -> tuple[int, int]:
+    """Find the run of addresses at the end of the answer: its first index and its length.
+
+    They share owner and type, so every one is a pointer, ten octets and the address; only the
+    first could differ, when its owner is not written anywhere before.
+    """
+    if len(answer) < 2 or answer[-1].rtype not in (codes.A, codes.AAAA):  # noqa: PLR2004
+        return 0, 0
+    first = len(answer) - 1
+    last = answer[first]
+    size = starts[first + 1] - starts[first]
+    while (
+        first and _same_set(answer[first - 1], last) and starts[first] - starts[first - 1] == size
+    ):
+        first -= 1
+    count = len(answer) - first
+    return (first, count) if count > 1 else (0, 0)
+
+
+def _same_set(one: Record, other: Record) -> bool:
+    return one.rtype == other.rtype and one.owner == other.owner
+
+
+def _serial_at(sections: Sections, starts: list[int], kept: int) -> int:
+    """Offset of a SOA's serial in the message without its id."""
+    for index, record in enumerate((*sections.answer, *sections.authority)):
+        if record.rtype == codes.SOA and index < kept:
+            return starts[index + 1] - SOA_SERIAL_FROM_END - 2
+    return 0
+
+
+def _counts(sections: Sections, kept: int, extra: int) -> tuple[int, int, int]:
+    answer = min(len(sections.answer), kept)
+    authority = min(len(sections.authority), kept - answer)
+    return answer, authority, kept - answer - authority + extra
+
+
+def _flags(query: Query, sections: Sections, *, truncated: bool, recursion: bool) -> int:
+    return (
+        QR
+        | query.flags & (RD | CD)
+        | (AA if sections.authoritative else 0)
+        | (TC if truncated else 0)
+        | (RA if recursion else 0)
+        | sections.rcode & 0xF
+    )
+
+
+def _opt(edns: Edns, sections: Sections) -> bytes:
+    """OPT of a response: the client's own size and DO bit, and the upper bits of the rcode."""
+    options = b"".join(
+        _OPTION.pack(code, len(data)) + data for code, data in edns.options if code in _ECHOED
+    )
+    if sections.ede is not None:
+        options += _extended_error(*sections.ede)
+    ttl = sections.rcode >> 4 << 24 | (DO if edns.do else 0)
+    return b"\0" + _FIXED.pack(codes.OPT, edns.size, ttl, len(options)) + options
+
+
+def _extended_error(code: int, text: str) -> bytes:
+    data = code.to_bytes(2) + text.encode()[:MAX_EDE_TEXT].decode(errors="ignore").encode()
+    return _OPTION.pack(codes.EDNS_EDE, len(data)) + data
+
+
+class _Writer:
+    """Appends records after a question, compressing names that were written before.
+
+    Suffixes are compared in their exact case: a pointer must not change the spelling.
+    """
+
+    def __init__(self, question: bytes) -> None:
+        self.out = bytearray(HEADER.size) + question
+        self.starts = [len(self.out)]
+        """Where each record begins, and after the last one where it ends."""
+        self._offsets: dict[bytes, int] = {}
+        self._remember(question[:-4], HEADER.size)
+
+    def add(self, record: Record) -> None:
+        """Append one record."""
+        out = self.out
+        self._name(record.owner)
+        length_at = len(out) + _FIXED.size - 2
+        out += _FIXED.pack(record.rtype, codes.CLASS_IN, record.ttl, len(record.rdata))
+        if record.targets:
+            for target in record.targets:
+                self._name(target)
+            out += record.rdata
+            out[length_at : length_at + 2] = (len(out) - length_at - 2).to_bytes(2)
+        else:
+            if record.rtype == codes.SRV:
+                # The target is spelled out, but the additional section may point at it.
+                self._remember(record.rdata[6:], len(out) + 6)
+            out += record.rdata
+        self.starts.append(len(out))
+
+    def fitting(self, room: int) -> int:
+        """How many records end within that many octets."""
+        kept = len(self.starts) - 1
+        while kept and self.starts[kept] > room:
+            kept -= 1
+        return kept
+
+    def _name(self, name: Name) -> None:
+        at = 0
+        while name[at]:
+            offset = self._offsets.get(name[at:])
+            if offset is not None:
+                self._remember(name[:at] + b"\0", len(self.out), suffix=name[at:])
+                self.out += name[:at] + (0xC000 | offset).to_bytes(2)
+                return
+            at += 1 + name[at]
+        self._remember(name, len(self.out))
+        self.out += name
+
+    def _remember(self, name: Name, start: int, suffix: bytes = b"\0") -> None:
+        """Note where each suffix of a name stands; ``suffix`` was written before."""
+        at = 0
+        while name[at] and start + at <= _MAX_POINTER:
+            self._offsets.setdefault(name[at:-1] + suffix, start + at)
+            at += 1 + name[at]

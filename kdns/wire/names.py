@@ -1,0 +1,103 @@
+"""Domain names as uncompressed wire bytes, the form in which they are asked and compared.
+
+A name is length octets and labels, ended by a zero: hashable, sliced at label boundaries, and
+lower-cased with ``bytes.lower()``, because a length octet is at most 63 and "A" is 65.
+Knows no messages.
+"""
+
+import re
+from typing import TypeAlias
+
+Name: TypeAlias = bytes
+
+ROOT: Name = b"\0"
+MAX_NAME = 255
+"""Octets of the longest name, its root included (RFC 1035 section 2.3.4)."""
+MAX_LABEL = 63
+
+_ESCAPED = re.compile(rb"\\(\d\d\d|.)|(.)", re.DOTALL)
+_SPECIAL = frozenset(b'."\\();@$')
+
+
+def from_text(text: str) -> Name:
+    """Read a name in presentation form; a missing final dot makes no difference.
+
+    Raises ValueError for an empty label, a label over 63 octets or a name over 255.
+    """
+    if text in {"", "."}:
+        return ROOT
+    name = from_labels(_split(text.removesuffix(".") if not text.endswith("\\.") else text))
+    if len(name) > MAX_NAME:
+        raise ValueError(f"name over {MAX_NAME} octets: {text!r}")
+    return name
+
+
+def from_labels(labels: list[bytes]) -> Name:
+    """Join labels; ValueError where one is empty or over 63 octets."""
+    for label in labels:
+        if not 0 < len(label) <= MAX_LABEL:
+            raise ValueError(f"label of {len(label)} octets, expected 1 to {MAX_LABEL}")
+    return b"".join(bytes((len(label),)) + label for label in labels) + ROOT
+
+
+def of(*labels: str) -> Name:
+    """Join the labels that a program knows to be right: ``of("ns", "dns") + origin[...]``.
+
+    The result has no root: append the origin.
+    """
+    return b"".join(bytes((len(label),)) + label.encode("latin-1") for label in labels)
+
+
+def to_text(name: Name) -> str:
+    """Write a name in presentation form, with its final dot (RFC 4343 section 2.1 escapes)."""
+    if name == ROOT:
+        return "."
+    return "".join(_escape(label) + "." for label in labels(name))
+
+
+def labels(name: Name) -> list[bytes]:
+    """Return the labels from left to right, without the root."""
+    found, at = [], 0
+    while length := name[at]:
+        found.append(name[at + 1 : at + 1 + length])
+        at += 1 + length
+    return found
+
+
+def is_below(name: Name, origin: Name) -> bool:
+    """Whether the name is the origin or lies under it; both in lower case."""
+    at = 0
+    while len(name) - at > len(origin):
+        at += 1 + name[at]
+    return name[at:] == origin
+
+
+def _split(text: str) -> list[bytes]:
+    """Split at the dots that are not escaped."""
+    found = [bytearray()]
+    for escaped, plain in _ESCAPED.findall(text.encode("utf-8")):
+        if plain == b".":
+            found.append(bytearray())
+        else:
+            found[-1] += plain or _unescape(escaped)
+    return [bytes(label) for label in found]
+
+
+def _unescape(escaped: bytes) -> bytes:
+    if len(escaped) == 1:
+        return escaped
+    if int(escaped) > 255:  # noqa: PLR2004 - an octet
+        raise ValueError(f"\\{escaped.decode()} is no octet")
+    return bytes((int(escaped),))
+
+
+def _escape(label: bytes) -> str:
+    return "".join(_character(octet) for octet in label)
+
+
+def _character(octet: int) -> str:
+    if octet in _SPECIAL:
+        return "\\" + chr(octet)
+    if 0x20 < octet < 0x7F:  # noqa: PLR2004 - printable ASCII without the space
+        return chr(octet)
+    return f"\\{octet:03d}"

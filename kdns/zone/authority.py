@@ -1,0 +1,134 @@
+"""Which zone a name belongs to, and how it reads there. Knows no objects and no answers."""
+
+from ipaddress import IPv4Network, ip_network
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from kdns.errors import UsageError
+from kdns.wire import names
+from kdns.wire.names import Name
+from kdns.wire.query import Query
+from kdns.zone.settings import Settings, problems
+
+Role: TypeAlias = Literal["cluster", "multicluster", "reverse"]
+
+V4_SUFFIX = ("in-addr", "arpa")
+V6_SUFFIX = ("ip6", "arpa")
+_REVERSE = (names.from_text("in-addr.arpa"), names.from_text("ip6.arpa"))
+
+
+class Zone(Struct, frozen=True):
+    """A zone that is answered for."""
+
+    origin: Name
+    """In lower case."""
+    role: Role
+
+
+class Question(Struct, frozen=True, gc=False):
+    """A name and a type, read inside the zone that it belongs to."""
+
+    name: Name
+    """As asked, case and all: the owner of what is answered."""
+    rtype: int
+    zone: Zone
+    origin: Name
+    """The zone in the case of the client."""
+    labels: tuple[str, ...]
+    """What stands below the zone, in lower case, left to right."""
+
+
+class Authority:
+    """The zones of some settings, ready to be matched."""
+
+    def __init__(self, settings: Settings, nameservers: tuple[str, ...] = ()) -> None:
+        """``nameservers`` are the server's own addresses, for NS and ``ns.dns`` records.
+
+        Raises UsageError for zones that are no names, and for options that contradict.
+        """
+        if found := problems(settings):
+            raise UsageError("; ".join(found))
+        self.settings = settings
+        self.nameservers = nameservers
+        self._zones = {zone.origin: zone for zone in _zones(settings)}
+        cluster = [zone for zone in self._zones.values() if zone.role != "reverse"]
+        if not cluster:
+            raise UsageError("zones: at least one zone that is no reverse zone is needed")
+        self.primary = cluster[0].origin
+        """The first zone that is no reverse zone: reverse answers point into it."""
+        self._fallthrough = _origins(settings.fallthrough or ())
+
+    @property
+    def zones(self) -> list[Zone]:
+        """Return the zones in the order of the settings."""
+        return list(self._zones.values())
+
+    def question(self, query: Query) -> Question | None:
+        """Read a query inside the longest zone that it falls in; None when it is in none."""
+        name, at = query.name, 0
+        while True:
+            zone = self._zones.get(name[at:])
+            if zone is not None:
+                below = (name[:at] + names.ROOT).decode("latin-1")
+                labels = _labels(below)
+                return Question(query.asked, query.rtype, zone, query.asked[at:], labels)
+            if not name[at]:
+                return None
+            at += 1 + name[at]
+
+    def falls_through(self, name: Name) -> bool:
+        """Whether a missing name (in lower case) is left to the next plugin."""
+        if self.settings.fallthrough is None:
+            return False
+        return not self._fallthrough or any(names.is_below(name, o) for o in self._fallthrough)
+
+
+def _labels(below: str) -> tuple[str, ...]:
+    found, at = [], 0
+    while length := ord(below[at]):
+        found.append(below[at + 1 : at + 1 + length])
+        at += 1 + length
+    return tuple(found)
+
+
+def _zones(settings: Settings) -> list[Zone]:
+    multicluster = set(_origins(settings.multicluster))
+    return [Zone(origin, _role(origin, multicluster)) for origin in _origins(settings.zones)]
+
+
+def _role(origin: Name, multicluster: set[Name]) -> Role:
+    if any(names.is_below(origin, reverse) for reverse in _REVERSE):
+        return "reverse"
+    return "multicluster" if origin in multicluster else "cluster"
+
+
+def _origins(zones: tuple[str, ...]) -> list[Name]:
+    return [origin for text in zones for origin in _expand(text)]
+
+
+def _expand(text: str) -> list[Name]:
+    """Read a zone name, or the reverse zones of a CIDR."""
+    try:
+        if "/" in text:
+            return [names.from_text(zone) for zone in reverse_zones(text)]
+        return [names.from_text(text).lower()]
+    except ValueError as error:
+        raise UsageError(f"zone {text!r}: expected a domain name or a CIDR ({error})") from None
+
+
+def reverse_zones(cidr: str) -> list[str]:
+    """Return the reverse zones that cover a CIDR, split at octets (IPv4) or nibbles (IPv6).
+
+    A prefix between two boundaries becomes several zones: 10.96.0.0/12 is 96.10.in-addr.arpa to
+    111.10.in-addr.arpa. Raises ValueError for what is no CIDR.
+    """
+    network = ip_network(cidr, strict=False)
+    step = 8 if isinstance(network, IPv4Network) else 4
+    prefix = -(-network.prefixlen // step) * step
+    parts = prefix // step
+    # reverse_pointer of a network would include its length: take an address and cut.
+    return [
+        ".".join(net.network_address.reverse_pointer.split(".")[-(parts + 2) :])
+        for net in network.subnets(new_prefix=prefix)
+    ]

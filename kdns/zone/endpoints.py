@@ -1,0 +1,74 @@
+"""The endpoints of a Service as DNS sees them: who is ready, and under which name.
+
+Kubernetes DNS specification 1.1.0 sections 2.1 (hostname, ready) and 2.4. Pure.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from kdns.kube.objects import Endpoint, EndpointSlice, Port, Service
+from kdns.kube.store import Store
+from kdns.wire.names import MAX_LABEL
+from kdns.wire.records import pack_address
+from kdns.zone.settings import Settings
+
+
+class Backend(Struct, frozen=True, gc=False):
+    """One ready address of a Service."""
+
+    name: str
+    """Its label below the Service's name."""
+    address: bytes
+    """Four or sixteen octets."""
+    ports: tuple[Port, ...]
+    zone: str
+    cluster: str
+
+
+def ready_backends(store: Store, settings: Settings, service: Service) -> list[Backend]:
+    """Return the ready addresses in the order of slices and endpoints."""
+    if settings.noendpoints:
+        return []
+    return [
+        backend
+        for item in store.slices(service)
+        # An FQDN slice has no addresses; naming them as aliases would break RFC 1034 3.6.2.
+        if item.address_type != "FQDN"
+        for backend in _backends(settings, item)
+    ]
+
+
+def _backends(settings: Settings, item: EndpointSlice) -> Iterator[Backend]:
+    for endpoint in item.endpoints:
+        if not endpoint.ready:
+            continue
+        for text in endpoint.addresses:
+            packed = pack_address(text)
+            if packed is not None:
+                name = endpoint_name(settings, endpoint, text)
+                yield Backend(name, packed, item.ports, endpoint.zone.lower(), item.cluster)
+
+
+def census(store: Store, service: Service) -> str:
+    """Count endpoints as people do: ``0/3``, ready and all."""
+    endpoints = [endpoint for item in store.slices(service) for endpoint in item.endpoints]
+    return f"{sum(endpoint.ready for endpoint in endpoints)}/{len(endpoints)}"
+
+
+def endpoint_name(settings: Settings, endpoint: Endpoint, address: str) -> str:
+    """Name an endpoint: its hostname, its pod if that is wanted and one label, or its address.
+
+    ``10.11.12.13`` is named ``10-11-12-13``, ``2001:db8::`` is named ``2001-db8--0``.
+    """
+    if endpoint.hostname:
+        return endpoint.hostname.lower()
+    if settings.endpoint_pod_names and _is_label(endpoint.pod):
+        return endpoint.pod
+    dashed = address.replace(".", "-").replace(":", "-").lower()
+    return dashed + "0" if dashed.endswith("-") else dashed
+
+
+def _is_label(name: str) -> bool:
+    # A pod's name may have dots; as a name below the Service it would be several labels.
+    return 0 < len(name) <= MAX_LABEL and "." not in name

@@ -1,0 +1,112 @@
+"""Reverse names: PTR of ClusterIPs and of endpoints.
+
+Kubernetes DNS specification 1.1.0 sections 2.3.3 and 2.4.3. Pure.
+"""
+
+from msgspec import Struct
+
+from kdns.kube.objects import EndpointSlice
+from kdns.kube.store import ADDRESSES, NAMESPACES, Store, address_key, address_owner
+from kdns.wire import codes, names, records
+from kdns.wire.names import Name
+from kdns.zone.answers import Found, Lookup, NoData, NoName, Owners
+from kdns.zone.authority import Authority, Question
+from kdns.zone.endpoints import endpoint_name
+from kdns.zone.services import why_hidden
+
+_OCTETS = 4
+_NIBBLES = 32
+_HEX = frozenset("0123456789abcdef")
+_OCTET_TEXTS = frozenset(map(str, range(256)))
+
+
+def answer(store: Store, authority: Authority, question: Question) -> Lookup:
+    """Answer for a name in a reverse zone."""
+    address = address_of(question.name.lower())
+    if address is None:
+        return NoName("no reversed address", ())
+    if address.complete:
+        return _host(store, authority, question, address.key)
+    return _above(store, authority, address.key)
+
+
+class Reversed(Struct, frozen=True, gc=False):
+    """An address, or the start of one, read out of a reverse name."""
+
+    key: str
+    """As ``kube.store.address_key`` writes it."""
+    complete: bool
+
+
+def address_of(name: Name) -> Reversed | None:
+    """Read a lower-case reverse name; None when it is no address.
+
+    RFC 1035 section 3.5 (octets) and RFC 3596 section 2.5 (nibbles).
+    """
+    *below, kind, _arpa = [label.decode("latin-1") for label in names.labels(name)]
+    below.reverse()
+    if kind == "ip6":
+        valid = len(below) <= _NIBBLES and all(label in _HEX for label in below)
+        return Reversed(":" + "".join(below), len(below) == _NIBBLES) if valid else None
+    if len(below) > _OCTETS or not all(label in _OCTET_TEXTS for label in below):
+        return None
+    if len(below) == _OCTETS:
+        return Reversed(".".join(below), complete=True)
+    return Reversed("".join(label + "." for label in below), complete=False)
+
+
+def _host(store: Store, authority: Authority, question: Question, address: str) -> Lookup:
+    owners: Owners = (address_owner(address), NAMESPACES)
+    targets = _targets(store, authority, address)
+    if not targets:
+        return NoName("the address belongs to no service and no endpoint", owners)
+    if question.rtype != codes.PTR:
+        return NoData("the name has only PTR", owners)
+    ttl = authority.settings.ttl
+    unique = dict.fromkeys(targets)
+    return Found(tuple(records.ptr(question.name, ttl, target) for target in unique), owners)
+
+
+def _above(store: Store, authority: Authority, prefix: str) -> Lookup:
+    """Answer for a name above addresses: it exists if an address below it does."""
+    for address in store.addresses_under(prefix):
+        if _targets(store, authority, address):
+            return NoData("names of addresses are below", (ADDRESSES, NAMESPACES), empty=True)
+    return NoName("no address is below", (ADDRESSES, NAMESPACES))
+
+
+def _targets(store: Store, authority: Authority, address: str) -> list[Name]:
+    """Return the names that an address stands for: Services first, else endpoints."""
+    settings = authority.settings
+    services = [
+        service
+        for service in store.services_at(address)
+        if not why_hidden(store, settings, service.namespace)
+    ]
+    if services:
+        # Several Services can share an IP by hand only; the other server names just one.
+        chosen = services[:1] if settings.compat else services
+        return [_service_name(authority, service.namespace, service.name) for service in chosen]
+    if settings.noendpoints:
+        return []
+    return [
+        target
+        for item in store.slices_at(address)
+        if item.service and not why_hidden(store, settings, item.namespace)
+        for target in _endpoint_names(authority, item, address)
+    ]
+
+
+def _endpoint_names(authority: Authority, item: EndpointSlice, address: str) -> list[Name]:
+    below = _service_name(authority, item.namespace, item.service)
+    return [
+        names.of(endpoint_name(authority.settings, endpoint, text)) + below
+        for endpoint in item.endpoints
+        if endpoint.ready
+        for text in endpoint.addresses
+        if address_key(text) == address
+    ]
+
+
+def _service_name(authority: Authority, namespace: str, name: str) -> Name:
+    return names.of(name, namespace, "svc") + authority.primary

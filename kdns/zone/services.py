@@ -1,0 +1,303 @@
+"""Names of Services and what is below them.
+
+Kubernetes DNS specification 1.1.0: 2.3 ClusterIP, 2.4 headless, 2.5 ExternalName;
+KEP-1645 for imported Services. Labels are read from the right: namespace, service, then
+
+    ()                        the Service: A, AAAA, SRV of every port
+    (endpoint,)               one endpoint
+    (endpoint, cluster)       one endpoint of an imported headless Service
+    (port, protocol)          a port; leading underscores are optional
+    (<zone>, pin|prefer, "_zone")   the endpoints in one topology zone
+
+Pure: knows no sockets, no clock, no messages.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from kdns.kube.objects import Port, Service
+from kdns.kube.store import Store, namespace_owner, service_owner
+from kdns.wire import codes, names, records
+from kdns.wire.names import Name
+from kdns.wire.records import Record
+from kdns.zone.answers import Alias, Found, Lookup, NoData, NoName, Owners, found
+from kdns.zone.authority import Authority, Question
+from kdns.zone.endpoints import Backend, census, ready_backends
+from kdns.zone.settings import Settings
+
+_FAMILIES = {codes.A: "IPv4", codes.AAAA: "IPv6"}
+_NAMED_AT_MOST = 5
+"""How many names a reason lists before it stops."""
+
+
+class Scope(Struct, frozen=True):
+    """What the answer to one question about one Service is made from."""
+
+    store: Store
+    settings: Settings
+    question: Question
+    service: Service
+    owners: Owners
+
+    @property
+    def full_name(self) -> Name:
+        """The Service's name in the long form, its zone as asked: target of SRV records."""
+        return names.of(self.service.name, self.service.namespace, "svc") + self.question.origin
+
+
+class Target(Struct, frozen=True, gc=False):
+    """Where records point: a name with addresses and ports."""
+
+    name: Name
+    addresses: tuple[bytes, ...]
+    ports: tuple[Port, ...]
+
+
+def answer(store: Store, authority: Authority, question: Question, labels: Sequence[str]) -> Lookup:
+    """Answer for ``[..., service, namespace]``."""
+    namespace = labels[-1]
+    owners: Owners = (namespace_owner(namespace),)
+    if hidden := why_hidden(store, authority.settings, namespace):
+        return NoName(hidden, owners)
+    if len(labels) == 1:
+        return NoData(f"namespace {namespace} exists; names are below it", owners, empty=True)
+    imported = question.zone.role == "multicluster"
+    service = store.service(namespace, labels[-2], imported=imported)
+    owners = (*owners, service_owner(namespace, labels[-2], imported=imported))
+    if service is None:
+        return NoName(f"service {labels[-2]} does not exist in namespace {namespace}", owners)
+    scope = Scope(store, authority.settings, question, service, owners)
+    return _alias(scope, labels[:-2]) if service.external_name else _below(scope, labels[:-2])
+
+
+def why_hidden(store: Store, settings: Settings, namespace: str) -> str:
+    """Return why a namespace is not served; empty when it is."""
+    if settings.namespaces and namespace not in settings.namespaces:
+        return f"namespace {namespace} is not served: it is not in the option namespaces"
+    if namespace in store.namespaces:
+        return ""
+    if settings.namespace_labels:
+        return f"namespace {namespace} does not exist or does not match namespace_labels"
+    return f"namespace {namespace} does not exist"
+
+
+# -- ExternalName (2.5) ---------------------------------------------------------------------------
+
+
+def _alias(scope: Scope, rest: Sequence[str]) -> Lookup:
+    service, question, ttl = scope.service, scope.question, scope.settings.ttl
+    if rest:
+        return NoName(f"service {service.name} is an alias and has no names below", scope.owners)
+    literal = records.pack_address(service.external_name)
+    if literal is not None:
+        return _literal(scope, literal)
+    try:
+        target = names.from_text(service.external_name)
+    except ValueError as error:
+        return NoData(f"externalName {service.external_name!r}: {error}", scope.owners)
+    record = records.cname(question.name, ttl, target)
+    if question.rtype == codes.CNAME:
+        return Found((record,), scope.owners)
+    return Alias(record, target, scope.owners)
+
+
+def _literal(scope: Scope, packed: bytes) -> Lookup:
+    """Answer with the address itself: it is no name that one could be an alias of."""
+    if scope.settings.compat:
+        return NoName("externalName is an IP address", scope.owners)
+    record = records.address(scope.question.name, scope.settings.ttl, packed)
+    wanted = [record] if record.rtype == scope.question.rtype else []
+    return found(wanted, f"externalName is the address {scope.service.external_name}", scope.owners)
+
+
+# -- ClusterIP (2.3) and headless (2.4) -----------------------------------------------------------
+
+
+def _below(scope: Scope, rest: Sequence[str]) -> Lookup:
+    match rest:
+        case ():
+            return _whole(scope)
+        case (*zone, "_zone") if _is_zonal(scope):
+            return _zonal(scope, zone)
+        case (name,):
+            return _endpoint(scope, name)
+        case (name, cluster) if scope.service.imported and "_" not in name + cluster:
+            return _imported_endpoint(scope, name, cluster)
+        case (port, protocol):
+            return _port(scope, port.removeprefix("_"), protocol.removeprefix("_"))
+        case _:
+            return NoName("more labels than a service has below it", scope.owners)
+
+
+def _whole(scope: Scope) -> Lookup:
+    service = scope.service
+    if service.headless:
+        targets = _backend_targets(scope, _backends(scope))
+        # "If there are no ready endpoints the answer should be NXDOMAIN" - 2.4.1
+        return _records(scope, targets) if targets else NoName(_nobody(scope), scope.owners)
+    if scope.settings.ignore_empty_service and not _backends(scope):
+        return NoName(_nobody(scope) + " (ignore empty_service)", scope.owners)
+    return _records(scope, [_cluster_target(scope, service.ports)])
+
+
+def _port(scope: Scope, port: str, protocol: str) -> Lookup:
+    """Answer for a named port. "Unnamed ports do not have an SRV record" - 2.3.2."""
+
+    def wanted(ports: Iterable[Port]) -> tuple[Port, ...]:
+        return tuple(p for p in ports if port and (p.name, p.protocol) == (port, protocol))
+
+    if scope.service.headless:
+        backends = [b for b in _backends(scope) if wanted(b.ports)]
+        targets = [_backend_target(scope, b, wanted(b.ports)) for b in backends]
+    else:
+        ports = wanted(scope.service.ports)
+        targets = [_cluster_target(scope, ports)] if ports else []
+    if not targets:
+        return NoName(_no_port(scope, port, protocol), scope.owners)
+    return _records(scope, targets)
+
+
+def _endpoint(scope: Scope, name: str) -> Lookup:
+    """Answer for one endpoint by its name, or for the empty non-terminal above the ports."""
+    # The name of an imported endpoint always has its cluster in it: two labels.
+    backends = [] if scope.service.imported else _backends(scope)
+    chosen = [backend for backend in backends if backend.name == name]
+    if chosen:
+        return _records(scope, _backend_targets(scope, chosen))
+    protocols = {port.protocol for port in _ports(scope) if port.name}
+    if name.removeprefix("_") in protocols:
+        return NoData("names of ports are below", scope.owners, empty=True)
+    return NoName(_no_endpoint(scope, name, backends), scope.owners)
+
+
+# -- imported Services (KEP-1645) and topology zones ----------------------------------------------
+
+
+def _imported_endpoint(scope: Scope, name: str, cluster: str) -> Lookup:
+    chosen = [b for b in _backends(scope) if (b.name, b.cluster) == (name, cluster)]
+    # "No <clusterid>.<svc> names for ClusterSetIP services" - M6
+    if not chosen or not scope.service.headless:
+        return NoName(f"no endpoint {name} in cluster {cluster}", scope.owners)
+    return _records(scope, _backend_targets(scope, chosen))
+
+
+def _is_zonal(scope: Scope) -> bool:
+    return scope.settings.zonal and scope.service.headless and not scope.service.imported
+
+
+def _zonal(scope: Scope, rest: Sequence[str]) -> Lookup:
+    """Answer for ``[*zone, directive]``; a topology zone's name may have dots."""
+    *zone, directive = rest or ("",)
+    if directive not in {"pin", "prefer", ""}:
+        return NoName(f"{directive} is neither pin nor prefer", scope.owners)
+    if not zone:
+        return NoData("names of topology zones are below", scope.owners, empty=True)
+    everyone = _backends(scope)
+    wanted = ".".join(zone)
+    chosen = [backend for backend in everyone if backend.zone == wanted]
+    if not chosen and directive == "prefer":
+        chosen = everyone
+    if not chosen:
+        return NoData(f"no ready endpoint in topology zone {wanted}", scope.owners)
+    return _records(scope, _backend_targets(scope, chosen))
+
+
+# -- records --------------------------------------------------------------------------------------
+
+
+def _records(scope: Scope, targets: list[Target]) -> Lookup:
+    """Make the records of the type that was asked from the targets."""
+    question, ttl = scope.question, scope.settings.ttl
+    if question.rtype == codes.SRV:
+        return _srv(scope, targets)
+    addresses = [
+        record
+        for target in targets
+        for packed in target.addresses
+        if (record := records.address(question.name, ttl, packed)).rtype == question.rtype
+    ]
+    family = _FAMILIES.get(question.rtype)
+    reason = f"no {family} address" if family else "no record of this type"
+    return found(addresses, f"service {scope.service.name} has {reason}", scope.owners)
+
+
+def _srv(scope: Scope, targets: list[Target]) -> Lookup:
+    """Make one SRV for each target and port, and the addresses of the targets beside them."""
+    pairs = {(target.name, port.number): None for target in targets for port in target.ports}
+    weight = _weight(scope, targets, len(pairs))
+    ttl = scope.settings.ttl
+    answers = [
+        records.srv(scope.question.name, ttl, weight, number, name) for name, number in pairs
+    ]
+    if not answers:
+        return NoData(f"service {scope.service.name} has no port", scope.owners)
+    additional = [
+        records.address(target.name, ttl, packed)
+        for target in targets
+        for packed in target.addresses
+    ]
+    return Found(tuple(answers), scope.owners, _unique(additional))
+
+
+def _weight(scope: Scope, targets: list[Target], answers: int) -> int:
+    """Share 100 among the records, at least 1 each (RFC 2782: 0 would mean hardly ever)."""
+    if scope.settings.compat:
+        answers = sum(len(target.addresses) * len(target.ports) for target in targets)
+    return max(1, 100 // answers) if answers else 0
+
+
+def _unique(items: list[Record]) -> tuple[Record, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+def _cluster_target(scope: Scope, ports: tuple[Port, ...]) -> Target:
+    packed = map(records.pack_address, scope.service.cluster_ips)
+    return Target(scope.full_name, tuple(ip for ip in packed if ip is not None), ports)
+
+
+def _backend_targets(scope: Scope, backends: list[Backend]) -> list[Target]:
+    return [_backend_target(scope, backend, backend.ports) for backend in backends]
+
+
+def _backend_target(scope: Scope, backend: Backend, ports: tuple[Port, ...]) -> Target:
+    # M9: SRV targets of imported Services contain the cluster.
+    below = (backend.name, backend.cluster) if scope.service.imported else (backend.name,)
+    return Target(names.of(*below) + scope.full_name, (backend.address,), ports)
+
+
+def _backends(scope: Scope) -> list[Backend]:
+    return ready_backends(scope.store, scope.settings, scope.service)
+
+
+def _ports(scope: Scope) -> tuple[Port, ...]:
+    if not scope.service.headless:
+        return scope.service.ports
+    return tuple({port: None for backend in _backends(scope) for port in backend.ports})
+
+
+# -- reasons --------------------------------------------------------------------------------------
+
+
+def _nobody(scope: Scope) -> str:
+    if scope.settings.noendpoints:
+        return "endpoints are not served (noendpoints)"
+    ready = census(scope.store, scope.service)
+    return f"service {scope.service.name} has {ready} ready endpoints"
+
+
+def _no_port(scope: Scope, port: str, protocol: str) -> str:
+    known = [f"{p.name}/{p.protocol}" for p in _ports(scope) if p.name]
+    return f"no port named {port}/{protocol}{_has(known)}"
+
+
+def _no_endpoint(scope: Scope, name: str, backends: list[Backend]) -> str:
+    known = [backend.name for backend in backends]
+    return f"service {scope.service.name} has no endpoint named {name}{_has(known)}"
+
+
+def _has(known: list[str]) -> str:
+    if not known:
+        return ""
+    more = ", ..." if len(known) > _NAMED_AT_MOST else ""
+    return "; has " + ", ".join(known[:_NAMED_AT_MOST]) + more
