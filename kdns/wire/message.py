@@ -59,6 +59,8 @@ class Sections(Struct, frozen=True, gc=False):
     authority: tuple[Record, ...] = ()
     additional: tuple[Record, ...] = ()
     authoritative: bool = True
+    truncated: bool = False
+    """Whether something was missing before the limit was looked at: TC in any case."""
     ede: Ede | None = None
 
 
@@ -105,7 +107,7 @@ def write(query: Query, sections: Sections, limit: int, *, recursion: bool = Fal
     for record in records:
         writer.add(record)
     kept = writer.fitting(limit - len(options))
-    flags = _flags(query, sections, truncated=kept < len(records), recursion=recursion)
+    flags = _flags(query, sections, truncated=sections.truncated or kept < len(records), recursion=recursion)
     header = HEADER.pack(0, flags, 1, *_counts(sections, kept, extra=1 if options else 0))[2:]
     return _message(header, writer, sections, kept, options)
 

@@ -1,0 +1,7 @@
+"""``python -m kdns``."""
+
+import sys
+
+from kdns.cli import main
+
+sys.exit(main())

@@ -1,0 +1,161 @@
+"""``kubernetes``: answers for the cluster's zones out of the store.
+
+Turns the outcome of a look-up into a response: the SOA and the reason of a negative one, the rest
+of an alias, the CNAME of a completed short name. The look-up itself is ``kdns.zone``.
+"""
+
+from msgspec.structs import replace
+
+from kdns.chain import MAX_DEPTH, Answer, Handler, Relay, Request, Response, again
+from kdns.errors import UpstreamError
+from kdns.kube.store import SYNC, Store
+from kdns.wire import codes, names, records, relay
+from kdns.wire.message import Sections
+from kdns.wire.names import MAX_NAME, ROOT, Name
+from kdns.wire.query import Edns, Query, ask
+from kdns.wire.records import Record
+from kdns.zone import apex, lookup
+from kdns.zone.answers import Alias, Found, Lookup, NoData, NoName, Owners
+from kdns.zone.authority import Authority, Question
+
+_ALIAS_EDNS = Edns(size=1232)
+"""What the rest of an alias is asked for with: fits every path unfragmented (DNS flag day 2020)."""
+
+
+class Kubernetes:
+    """Answers for the zones of an ``Authority`` from a ``Store``."""
+
+    def __init__(self, store: Store, authority: Authority) -> None:
+        self._store = store
+        self._authority = authority
+        self._search = [names.from_text(domain) for domain in authority.settings.search]
+
+    def wrap(self, following: Handler) -> Handler:
+        """Answer for the cluster's names, pass all others on."""
+
+        async def handle(request: Request) -> Response:
+            question = self._authority.question(request.query)
+            if question is None:
+                completed = await self._complete(request) if self._search else None
+                return completed or await following(request)
+            outcome = lookup.answer(self._store, self._authority, question)
+            if self._leaves(outcome, request.query.name):
+                return await following(request)
+            return await self._respond(request, question, outcome)
+
+        return handle
+
+    def _leaves(self, outcome: Lookup, name: Name) -> bool:
+        """Whether a missing name is the next plugin's. What is not known yet never is."""
+        # Q10: CoreDNS lets names go before it knows whether they exist.
+        known = self._store.synced or self._authority.settings.compat
+        return isinstance(outcome, NoName) and known and self._authority.falls_through(name)
+
+    async def _respond(self, request: Request, question: Question, outcome: Lookup) -> Response:
+        match outcome:
+            case Found(answer, owners, additional):
+                return Answer(Sections(answer=answer, additional=additional), owners)
+            case Alias():
+                return await self._follow(request, question, outcome)
+            case NoData(reason, owners):
+                return self._negative(question, codes.NOERROR, reason, owners)
+            case NoName(reason, owners) if self._store.synced:
+                return self._negative(question, codes.NXDOMAIN, reason, owners)
+            case NoName(reason, _):
+                return self._unsynced(question, reason)
+
+    def _negative(self, question: Question, rcode: int, reason: str, owners: Owners) -> Answer:
+        soa = apex.soa(self._store, self._authority, question.origin)
+        sections = Sections(rcode, authority=(soa,), ede=(codes.EDE_OTHER, reason))
+        # An answer that no object made still has to be kept: the zone owns it.
+        return Answer(sections, owners or apex.ALWAYS)
+
+    def _unsynced(self, question: Question, reason: str) -> Answer:
+        """Admit that the list of objects is not complete: the name may exist."""
+        soa = apex.soa(self._store, self._authority, question.origin)
+        text = f"not synced with the API server yet; so far {reason}"
+        sections = Sections(codes.SERVFAIL, authority=(soa,), ede=(codes.EDE_NOT_READY, text))
+        return Answer(sections)
+
+    # -- aliases ------------------------------------------------------------------------------
+
+    async def _follow(self, request: Request, question: Question, alias: Alias) -> Response:
+        """Ask the whole chain for the target of an alias, and set the CNAME in front."""
+        if request.depth >= MAX_DEPTH:
+            text = f"more than {MAX_DEPTH} aliases in a row"
+            return Answer(Sections(codes.SERVFAIL, (alias.record,), ede=(codes.EDE_OTHER, text)))
+        query = ask(alias.target, question.rtype, edns=_ALIAS_EDNS)
+        rest = await again(request, query)
+        if isinstance(rest, Relay):
+            rest = _read(rest, query)
+        if self._authority.settings.compat:
+            return self._as_coredns(question, alias, rest)
+        # RFC 6604: the rcode is that of the end of the chain. A target that nobody here answers
+        # for is the client's to look up, as after any server that does not recurse.
+        rcode = rest.sections.rcode
+        rcode = codes.NOERROR if rcode == codes.REFUSED else rcode
+        return _led_by(alias.record, alias.owners, rest, rcode)
+
+    def _as_coredns(self, question: Question, alias: Alias, rest: Answer) -> Answer:
+        """Q12: whatever the target's rcode, the answer is the CNAME and what was found, if any."""
+        sections = rest.sections
+        failed = sections.rcode not in {codes.NOERROR, codes.NXDOMAIN}
+        target = self._authority.question(ask(alias.target, question.rtype))
+        if failed or (target is not None and not sections.answer):
+            return self._negative(question, codes.NOERROR, "the target has no address", rest.owners)
+        bare = Sections(answer=sections.answer, truncated=sections.truncated)
+        return _led_by(alias.record, alias.owners, Answer(bare, rest.owners), codes.NOERROR)
+
+    # -- short names --------------------------------------------------------------------------
+
+    async def _complete(self, request: Request) -> Response | None:
+        """Try the search domains in turn; None when the name is nobody's short name."""
+        query = request.query
+        owners: Owners = (SYNC,)
+        for domain in self._search:
+            full = query.asked[:-1] + domain
+            question = self._question(full, query)
+            if question is None:
+                continue
+            outcome = lookup.answer(self._store, self._authority, question)
+            owners = (*owners, *outcome.owners)
+            if not isinstance(outcome, NoName) and not _is_empty(outcome):
+                return await self._completed(request, question, outcome, owners)
+        return None
+
+    def _question(self, full: Name, query: Query) -> Question | None:
+        if query.name == ROOT or len(full) > MAX_NAME:
+            return None
+        return self._authority.question(ask(full, query.rtype))
+
+    async def _completed(
+        self, request: Request, question: Question, outcome: Lookup, owners: Owners
+    ) -> Response:
+        """Answer with a CNAME to the full name, and what the full name has."""
+        ttl = self._authority.settings.ttl
+        link = records.cname(request.query.asked, ttl, question.name)
+        if question.rtype == codes.CNAME:
+            return Answer(Sections(answer=(link,)), owners)
+        rest = await self._respond(request, question, outcome)
+        if isinstance(rest, Relay):
+            return rest
+        return _led_by(link, owners, rest, rest.sections.rcode)
+
+
+def _led_by(link: Record, owners: Owners, rest: Answer, rcode: int) -> Answer:
+    """Set a CNAME in front of an answer; it is kept only if that answer may be."""
+    sections = rest.sections
+    joined = replace(sections, rcode=rcode, answer=(link, *sections.answer), authoritative=True)
+    return Answer(joined, (*owners, *rest.owners) if rest.owners else ())
+
+
+def _is_empty(outcome: Lookup) -> bool:
+    return isinstance(outcome, NoData) and outcome.empty
+
+
+def _read(response: Relay, query: Query) -> Answer:
+    """Understand what an upstream said about the target of an alias."""
+    try:
+        return Answer(relay.read(response.message, query))
+    except UpstreamError as error:
+        return Answer(Sections(codes.SERVFAIL, ede=(codes.EDE_OTHER, str(error))))

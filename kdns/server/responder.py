@@ -1,0 +1,122 @@
+"""From a datagram that has no prepared packet to its reply: read, ask the chain, write, keep.
+
+Whatever arrives, the outcome is a reply or silence, never an exception. Knows no sockets.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import TypeAlias
+
+from kdns.chain import Answer, Handler, Relay, Request, Response, Transport
+from kdns.errors import MalformedMessage
+from kdns.server.eager import start
+from kdns.server.packets import octets, pack
+from kdns.server.table import AnswerTable
+from kdns.wire import codes, relay
+from kdns.wire.message import MAX_TCP_MESSAGE, Sections, fault, udp_limit, write
+from kdns.wire.query import Query, read_query
+
+log = logging.getLogger(__name__)
+
+Reply: TypeAlias = bytes | None
+"""Octets to send back, or silence."""
+
+_ID = 2
+TCP_KEY = b"\xff"
+"""Set before the key of a TCP packet: it has another limit. No datagram's flags start so."""
+
+
+class Responder:
+    """Answers messages from a table and a chain."""
+
+    def __init__(
+        self,
+        chain: Handler,
+        table: AnswerTable,
+        *,
+        recursion: bool = False,
+        rotate: bool = True,
+    ) -> None:
+        """``recursion`` is RA in every answer of ours; ``rotate`` turns sets of addresses."""
+        self.table = table
+        self._chain = chain
+        self._recursion = recursion
+        self._rotate = rotate
+
+    def respond(self, message: bytes, transport: Transport) -> Reply | Awaitable[Reply]:
+        """Return the reply to a message, at once when nothing has to be waited for."""
+        try:
+            query = read_query(message)
+        except MalformedMessage as error:
+            return None if error.rcode is None else fault(message, error.rcode)
+        refusal = _refusal(query)
+        if refusal is not None:
+            return self._finish(query, Answer(refusal), transport)
+        answer = self.table.answer(query.question)
+        if answer is not None:
+            return self._keep(message, query, answer, transport)
+        return self._ask(query, transport)
+
+    def _ask(self, query: Query, transport: Transport) -> Reply | Awaitable[Reply]:
+        """Ask the chain, and keep an answer that it gave without waiting.
+
+        What was waited for may be out of date already: it is sent, and not kept.
+        """
+        outcome = start(_guarded(self._chain, Request(query, transport, self._chain)))
+        if isinstance(outcome, asyncio.Task):
+            return self._later(outcome, query, transport)
+        if isinstance(outcome, Answer) and outcome.owners:
+            self.table.put(query.question, outcome)
+        return self._finish(query, outcome, transport)
+
+    async def _later(
+        self, task: "asyncio.Task[Response]", query: Query, transport: Transport
+    ) -> Reply:
+        return self._finish(query, await task, transport)
+
+    def _keep(self, message: bytes, query: Query, answer: Answer, transport: Transport) -> bytes:
+        """Finish an answer that was asked for before, and keep the result as a packet."""
+        written = write(query, answer.sections, _limit(query, transport), recursion=self._recursion)
+        packet = pack(written, self.table.serial, rotate=self._rotate)
+        key = message[_ID:] if transport == "udp" else TCP_KEY + message[_ID:]
+        self.table.put_packet(query.question, key, packet)
+        return message[:_ID] + octets(packet)
+
+    def _finish(self, query: Query, response: Response, transport: Transport) -> Reply:
+        message_id = query.id.to_bytes(2)
+        limit = _limit(query, transport)
+        match response:
+            case Answer(sections):
+                written = write(query, sections, limit, recursion=self._recursion)
+                return message_id + octets(pack(written, self.table.serial, rotate=self._rotate))
+            case Relay(message):
+                return relay.readdress(message, query, limit)
+
+
+async def _guarded(chain: Handler, request: Request) -> Response:
+    """Ask the chain; what goes wrong in it is our fault and the client's SERVFAIL."""
+    try:
+        return await chain(request)
+    except Exception:
+        log.exception("a query made the chain fail")
+        return Answer(Sections(codes.SERVFAIL, authoritative=False))
+
+
+def _refusal(query: Query) -> Sections | None:
+    """Refuse what no plugin is asked about."""
+    edns = query.edns
+    if edns is not None and edns.version != 0:
+        # RFC 6891 section 6.1.3: the reply names the highest version that we know, 0.
+        return Sections(codes.BADVERS, authoritative=False)
+    if query.rclass != codes.CLASS_IN:
+        text = "only class IN is served"
+        return Sections(codes.REFUSED, authoritative=False, ede=(codes.EDE_NOT_SUPPORTED, text))
+    if query.rtype in (codes.AXFR, codes.IXFR):
+        text = "zone transfer is not served"
+        return Sections(codes.REFUSED, authoritative=False, ede=(codes.EDE_NOT_SUPPORTED, text))
+    return None
+
+
+def _limit(query: Query, transport: Transport) -> int:
+    return MAX_TCP_MESSAGE if transport == "tcp" else udp_limit(query.edns)

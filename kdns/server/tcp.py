@@ -1,0 +1,140 @@
+"""DNS over TCP (RFC 7766): many queries in one connection, answered as they become ready.
+
+Knows no zones and no chain.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable
+
+from msgspec import Struct
+
+from kdns.server.responder import TCP_KEY, Reply, Responder
+
+log = logging.getLogger(__name__)
+
+_LENGTH = 2
+
+
+class TcpLimits(Struct, frozen=True):
+    """What one client may take. Times are in seconds."""
+
+    idle: float = 10.0
+    """Wait for the next query (RFC 7766 section 6.2.3)."""
+    read: float = 3.0
+    """Wait for the rest of a query that has begun."""
+    write: float = 5.0
+    """Wait for a client that does not read its replies."""
+    connections: int = 1000
+    """Beyond these a new connection is closed at once."""
+    waiting: int = 100
+    """Queries of one connection that wait for an upstream; beyond these it is not read."""
+
+
+class TcpServer:
+    """One listening socket on the running event loop."""
+
+    def __init__(self, responder: Responder, limits: TcpLimits) -> None:
+        self._responder = responder
+        self._limits = limits
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, listening: socket.socket) -> None:
+        """Take over a bound socket and accept connections."""
+        self._server = await asyncio.start_server(self._accept, sock=listening)
+
+    async def close(self) -> None:
+        """Stop listening and close every connection."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= self._limits.connections:
+            writer.transport.abort()
+            return
+        connection = _Connection(reader, writer, self._responder, self._limits)
+        task = asyncio.get_running_loop().create_task(connection.serve())
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+
+class _Connection:
+    """One client: reads its queries in turn, and writes replies in the order they are ready."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        responder: Responder,
+        limits: TcpLimits,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._responder = responder
+        self._limits = limits
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(limits.waiting)
+
+    async def serve(self) -> None:
+        """Answer until the client closes, is idle too long, or breaks the protocol."""
+        try:
+            while (message := await self._read()) is not None:
+                await self._answer(message)
+            await self._finish_waiting()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            log.debug("connection closed: %r", error)
+        finally:
+            for task in self._waiting:
+                task.cancel()
+            self._writer.close()
+
+    async def _read(self) -> bytes | None:
+        """Read one message; None at the end of the connection or of the client's time."""
+        try:
+            async with asyncio.timeout(self._limits.idle):
+                length = await self._reader.readexactly(_LENGTH)
+        except (TimeoutError, asyncio.IncompleteReadError):
+            return None
+        async with asyncio.timeout(self._limits.read):
+            return await self._reader.readexactly(int.from_bytes(length))
+
+    async def _answer(self, message: bytes) -> None:
+        packet = self._responder.table.packets.get(TCP_KEY + message[2:])
+        if packet is not None:
+            body = packet if isinstance(packet, bytes) else packet.next()
+            await self._write(message[:2] + body)
+            return
+        reply = self._responder.respond(message, "tcp")
+        if isinstance(reply, bytes):
+            await self._write(reply)
+        elif reply is not None:
+            await self._room.acquire()
+            task = asyncio.get_running_loop().create_task(self._answer_later(reply))
+            self._waiting.add(task)
+            task.add_done_callback(self._waiting.discard)
+
+    async def _answer_later(self, waiting: Awaitable[Reply]) -> None:
+        try:
+            reply = await waiting
+            if reply is not None:
+                await self._write(reply)
+        except (OSError, TimeoutError) as error:
+            log.debug("reply not written: %r", error)
+            self._writer.transport.abort()
+        finally:
+            self._room.release()
+
+    async def _finish_waiting(self) -> None:
+        """Wait for the rest: a client may close its side and still read (RFC 7766 section 6.2.4)."""
+        await asyncio.gather(*self._waiting)
+
+    async def _write(self, reply: bytes) -> None:
+        # RFC 7766 section 8: length and message in one write, or they become two segments.
+        self._writer.write(len(reply).to_bytes(_LENGTH) + reply)
+        async with asyncio.timeout(self._limits.write):
+            await self._writer.drain()
