@@ -88,7 +88,7 @@ def rcode(message: dns.message.Message) -> str:
 
 def ede(message: dns.message.Message) -> str:
     """The text of the extended error, empty when there is none."""
-    texts = [option.text for option in message.options if int(option.otype) == 15]  # type: ignore[attr-defined]
+    texts = [option.text for option in message.options if int(option.otype) == 15]
     return texts[0] if texts else ""
 
 
@@ -105,7 +105,7 @@ def external(name: str, target: str, namespace: str = "testns") -> Service:
     return Service(namespace, name, external_name=target)
 
 
-def endpoints(
+def endpoints(  # noqa: PLR0913 - a slice has that many parts
     service_name: str,
     *addresses: str | Endpoint,
     namespace: str = "testns",

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from kdns.chain import MAX_DEPTH, Answer, Handler, Relay, Request, Response, again
 from kdns.errors import UpstreamError
 from kdns.kube.store import SYNC, Store
-from kdns.wire import codes, names, records, relay
+from kdns.wire import codes, records, relay
 from kdns.wire.message import Sections
 from kdns.wire.names import MAX_NAME, ROOT, Name
 from kdns.wire.query import Edns, Query, ask
@@ -28,7 +28,6 @@ class Kubernetes:
     def __init__(self, store: Store, authority: Authority) -> None:
         self._store = store
         self._authority = authority
-        self._search = [names.from_text(domain) for domain in authority.settings.search]
 
     def wrap(self, following: Handler) -> Handler:
         """Answer for the cluster's names, pass all others on."""
@@ -36,7 +35,7 @@ class Kubernetes:
         async def handle(request: Request) -> Response:
             question = self._authority.question(request.query)
             if question is None:
-                completed = await self._complete(request) if self._search else None
+                completed = await self._complete(request) if self._authority.search else None
                 return completed or await following(request)
             outcome = lookup.answer(self._store, self._authority, question)
             if self._leaves(outcome, request.query.name):
@@ -112,7 +111,7 @@ class Kubernetes:
         """Try the search domains in turn; None when the name is nobody's short name."""
         query = request.query
         owners: Owners = (SYNC,)
-        for domain in self._search:
+        for domain in self._authority.search:
             full = query.asked[:-1] + domain
             question = self._question(full, query)
             if question is None:

@@ -5,7 +5,6 @@ Whatever arrives, the outcome is a reply or silence, never an exception. Knows n
 
 import asyncio
 import logging
-from collections.abc import Awaitable
 from typing import TypeAlias
 
 from kdns.chain import Answer, Handler, Relay, Request, Response, Transport
@@ -44,36 +43,33 @@ class Responder:
         self._recursion = recursion
         self._rotate = rotate
 
-    def respond(self, message: bytes, transport: Transport) -> Reply | Awaitable[Reply]:
-        """Return the reply to a message, at once when nothing has to be waited for."""
+    def respond(self, message: bytes, transport: Transport) -> "Reply | asyncio.Task[Reply]":
+        """Return the reply to a message, or a task where something has to be waited for."""
         try:
             query = read_query(message)
         except MalformedMessage as error:
             return None if error.rcode is None else fault(message, error.rcode)
         refusal = _refusal(query)
         if refusal is not None:
-            return self._finish(query, Answer(refusal), transport)
+            return self._write(query, refusal, transport)
         answer = self.table.answer(query.question)
         if answer is not None:
             return self._keep(message, query, answer, transport)
-        return self._ask(query, transport)
+        return start(self._ask(query, transport))
 
-    def _ask(self, query: Query, transport: Transport) -> Reply | Awaitable[Reply]:
-        """Ask the chain, and keep an answer that it gave without waiting.
-
-        What was waited for may be out of date already: it is sent, and not kept.
-        """
-        outcome = start(_guarded(self._chain, Request(query, transport, self._chain)))
-        if isinstance(outcome, asyncio.Task):
-            return self._later(outcome, query, transport)
-        if isinstance(outcome, Answer) and outcome.owners:
-            self.table.put(query.question, outcome)
-        return self._finish(query, outcome, transport)
-
-    async def _later(
-        self, task: "asyncio.Task[Response]", query: Query, transport: Transport
-    ) -> Reply:
-        return self._finish(query, await task, transport)
+    async def _ask(self, query: Query, transport: Transport) -> Reply:
+        """Ask the chain. What goes wrong in it is our fault and the client's SERVFAIL."""
+        changes = self.table.changes
+        try:
+            response = await self._chain(Request(query, transport, self._chain))
+            reply = self._finish(query, response, transport)
+        except Exception:
+            log.exception("a query made the chain fail")
+            return self._write(query, Sections(codes.SERVFAIL, authoritative=False), transport)
+        # What was true when the chain began may be no more: then it is sent, and not kept.
+        if isinstance(response, Answer) and response.owners and changes == self.table.changes:
+            self.table.put(query.question, response)
+        return reply
 
     def _keep(self, message: bytes, query: Query, answer: Answer, transport: Transport) -> bytes:
         """Finish an answer that was asked for before, and keep the result as a packet."""
@@ -83,24 +79,18 @@ class Responder:
         self.table.put_packet(query.question, key, packet)
         return message[:_ID] + octets(packet)
 
-    def _finish(self, query: Query, response: Response, transport: Transport) -> Reply:
-        message_id = query.id.to_bytes(2)
-        limit = _limit(query, transport)
+    def _finish(self, query: Query, response: Response, transport: Transport) -> bytes:
         match response:
             case Answer(sections):
-                written = write(query, sections, limit, recursion=self._recursion)
-                return message_id + octets(pack(written, self.table.serial, rotate=self._rotate))
+                return self._write(query, sections, transport)
             case Relay(message):
-                return relay.readdress(message, query, limit)
+                return relay.readdress(message, query, _limit(query, transport))
 
-
-async def _guarded(chain: Handler, request: Request) -> Response:
-    """Ask the chain; what goes wrong in it is our fault and the client's SERVFAIL."""
-    try:
-        return await chain(request)
-    except Exception:
-        log.exception("a query made the chain fail")
-        return Answer(Sections(codes.SERVFAIL, authoritative=False))
+    def _write(self, query: Query, sections: Sections, transport: Transport) -> bytes:
+        """Write a response that is sent once."""
+        written = write(query, sections, _limit(query, transport), recursion=self._recursion)
+        packet = pack(written, self.table.serial, rotate=self._rotate)
+        return query.id.to_bytes(2) + octets(packet)
 
 
 def _refusal(query: Query) -> Sections | None:

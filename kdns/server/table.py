@@ -50,6 +50,8 @@ class AnswerTable:
         """Read by the sockets on every datagram, and by nobody else written."""
         self.serial = Serial()
         self.bytes = 0
+        self.changes = 0
+        """Counts the drops: an answer that was begun before one may be out of date."""
         self._max_answers = max_answers
         self._max_bytes = max_bytes
         self._max_probation = max_probation
@@ -97,6 +99,7 @@ class AnswerTable:
 
     def drop(self, owners: Iterable[Owner]) -> None:
         """Forget every answer that was made from one of these."""
+        self.changes += 1
         for owner in owners:
             for question in tuple(self._owned.get(owner, ())):
                 self._drop(question)

@@ -6,7 +6,7 @@ Knows no zones and no chain.
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable
+from typing import Any
 
 from msgspec import Struct
 
@@ -77,8 +77,8 @@ class _Connection:
         self._writer = writer
         self._responder = responder
         self._limits = limits
-        self._waiting: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Semaphore(limits.waiting)
+        self._waiting: set[asyncio.Task[Any]] = set()
+        """Two tasks for each query that waits: one for its reply, one that writes it."""
 
     async def serve(self) -> None:
         """Answer until the client closes, is idle too long, or breaks the protocol."""
@@ -110,15 +110,21 @@ class _Connection:
             await self._write(message[:2] + body)
             return
         reply = self._responder.respond(message, "tcp")
-        if isinstance(reply, bytes):
-            await self._write(reply)
+        if isinstance(reply, asyncio.Task):
+            await self._wait_for(reply)
         elif reply is not None:
-            await self._room.acquire()
-            task = asyncio.get_running_loop().create_task(self._answer_later(reply))
+            await self._write(reply)
+
+    async def _wait_for(self, reply: "asyncio.Task[Reply]") -> None:
+        """Write the reply when it is ready, and read on; but not on and on."""
+        writing = asyncio.get_running_loop().create_task(self._answer_later(reply))
+        for task in (reply, writing):
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
+        while len(self._waiting) >= 2 * self._limits.waiting:
+            await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _answer_later(self, waiting: Awaitable[Reply]) -> None:
+    async def _answer_later(self, waiting: "asyncio.Task[Reply]") -> None:
         try:
             reply = await waiting
             if reply is not None:
@@ -126,11 +132,9 @@ class _Connection:
         except (OSError, TimeoutError) as error:
             log.debug("reply not written: %r", error)
             self._writer.transport.abort()
-        finally:
-            self._room.release()
 
     async def _finish_waiting(self) -> None:
-        """Wait for the rest: a client may close its side and still read (RFC 7766 section 6.2.4)."""
+        """Wait for the rest: a client may close its side and still read (RFC 7766 6.2.4)."""
         await asyncio.gather(*self._waiting)
 
     async def _write(self, reply: bytes) -> None:

@@ -7,6 +7,7 @@ zones and no chain.
 import asyncio
 import logging
 import socket
+from functools import partial
 from typing import Any
 
 from kdns.server.responder import Reply, Responder
@@ -29,7 +30,7 @@ class UdpServer:
         self._socket = bound
         self._responder = responder
         self._packets = responder.table.packets
-        self._waiting: set[asyncio.Task[None]] = set()
+        self._waiting: set[asyncio.Task[Reply]] = set()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(bound, self._drain)
 
@@ -59,16 +60,15 @@ class UdpServer:
 
     def _unprepared(self, datagram: bytes, client: Any) -> None:  # noqa: ANN401 - as recvfrom has it
         reply = self._responder.respond(datagram, "udp")
-        if isinstance(reply, bytes):
-            self._send(reply, client)
+        if isinstance(reply, asyncio.Task):
+            self._waiting.add(reply)
+            reply.add_done_callback(partial(self._answer_later, client))
         elif reply is not None:
-            task = self._loop.create_task(self._answer_later(reply, client))
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
+            self._send(reply, client)
 
-    async def _answer_later(self, waiting: "Any", client: Any) -> None:  # noqa: ANN401
-        reply: Reply = await waiting
-        if reply is not None:
+    def _answer_later(self, client: Any, task: "asyncio.Task[Reply]") -> None:  # noqa: ANN401
+        self._waiting.discard(task)
+        if not task.cancelled() and (reply := task.result()) is not None:
             self._send(reply, client)
 
     def _send(self, reply: bytes, client: Any) -> None:  # noqa: ANN401

@@ -107,7 +107,8 @@ def write(query: Query, sections: Sections, limit: int, *, recursion: bool = Fal
     for record in records:
         writer.add(record)
     kept = writer.fitting(limit - len(options))
-    flags = _flags(query, sections, truncated=sections.truncated or kept < len(records), recursion=recursion)
+    truncated = sections.truncated or kept < len(records)
+    flags = _flags(query, sections, truncated=truncated, recursion=recursion)
     header = HEADER.pack(0, flags, 1, *_counts(sections, kept, extra=1 if options else 0))[2:]
     return _message(header, writer, sections, kept, options)
 

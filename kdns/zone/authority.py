@@ -57,6 +57,8 @@ class Authority:
             raise UsageError("zones: at least one zone that is no reverse zone is needed")
         self.primary = cluster[0].origin
         """The first zone that is no reverse zone: reverse answers point into it."""
+        self.search = [_name(domain, "search domain") for domain in settings.search]
+        """The domains that complete short names."""
         self._fallthrough = _origins(settings.fallthrough or ())
 
     @property
@@ -109,12 +111,19 @@ def _origins(zones: tuple[str, ...]) -> list[Name]:
 
 def _expand(text: str) -> list[Name]:
     """Read a zone name, or the reverse zones of a CIDR."""
+    if "/" not in text:
+        return [_name(text, "zone")]
     try:
-        if "/" in text:
-            return [names.from_text(zone) for zone in reverse_zones(text)]
-        return [names.from_text(text).lower()]
+        return [names.from_text(zone) for zone in reverse_zones(text)]
     except ValueError as error:
-        raise UsageError(f"zone {text!r}: expected a domain name or a CIDR ({error})") from None
+        raise UsageError(f"zone {text!r}: expected a CIDR ({error})") from None
+
+
+def _name(text: str, what: str) -> Name:
+    try:
+        return names.from_text(text).lower()
+    except ValueError as error:
+        raise UsageError(f"{what} {text!r}: expected a domain name ({error})") from None
 
 
 def reverse_zones(cidr: str) -> list[str]:

@@ -28,12 +28,14 @@ def _final(history: list[Change]) -> dict[tuple[Kind, Key], Object]:
                 final[item.KIND, item.key] = item
             case Delete(kind, key):
                 final.pop((kind, key), None)
+            case _:
+                raise AssertionError(change)
     return final
 
 
 def _answers(cluster: Cluster, asked: list[str]) -> list[tuple[object, ...]]:
     """Everything that a client sees but the SOA serial, which only ever grows."""
-    found = []
+    found: list[tuple[object, ...]] = []
     for question in asked:
         answer = cluster.ask(question, edns=1232)
         serial = f" {cluster.store.serial} 7200"

@@ -1,4 +1,5 @@
-"""Cases taken from CoreDNS's own tests, as facts; the numbers are those of docs/coredns-cases.md.
+"""Cases taken from CoreDNS's own tests, as facts; the numbers are only labels, and
+Q1 to Q17 those of docs/coredns-differences.md.
 
 ``compat`` marks the cases where kdns deviates unless told not to.
 """
@@ -112,8 +113,10 @@ POSITIVE: dict[str, Case] = {
         "Cluster.local. SOA",
         "NOERROR",
         {
-            "Cluster.local. 5 SOA ns.dns.Cluster.local. hostmaster.Cluster.local."
-            " 0 7200 1800 86400 5"
+            (
+                "Cluster.local. 5 SOA ns.dns.Cluster.local. hostmaster.Cluster.local."
+                " 0 7200 1800 86400 5"
+            )
         },
         NO,
     ),
@@ -326,7 +329,7 @@ REVERSE_NEGATIVE = {
 @pytest.mark.parametrize(
     ("question", "expected", "compat"), REVERSE_NEGATIVE.values(), ids=REVERSE_NEGATIVE
 )
-def test_reverse_negative(question: str, expected: str, compat: bool) -> None:  # noqa: FBT001
+def test_reverse_negative(question: str, expected: str, compat: bool) -> None:
     settings = Settings(zones=REVERSE_ZONES.zones, compat=compat)
     answer = Cluster(REVERSE, settings).ask(question)
 
@@ -346,7 +349,7 @@ SHARED_IP = (Namespace("testns"), service("b", "192.168.1.1"), service("a", "192
 
 
 @pytest.mark.parametrize(("compat", "count"), [(True, 1), (False, 2)])
-def test_q9_services_that_share_an_ip(compat: bool, count: int) -> None:  # noqa: FBT001
+def test_q9_services_that_share_an_ip(compat: bool, count: int) -> None:
     settings = Settings(zones=REVERSE_ZONES.zones, compat=compat)
     answer = Cluster(SHARED_IP, settings).ask("1.1.168.192.in-addr.arpa. PTR")
 

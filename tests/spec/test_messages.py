@@ -152,11 +152,15 @@ def test_no_opt_without_opt(cluster: Cluster) -> None:
     assert cluster.ask(f"{SVC} A").edns == -1
 
 
+def _option(code: int, data: bytes) -> dns.edns.Option:
+    return dns.edns.GenericOption(dns.edns.OptionType.make(code), data)
+
+
 def test_opt_repeats_size_do_bit_and_some_options(cluster: Cluster) -> None:
     options = [
-        dns.edns.GenericOption(10, b"12345678"),
-        dns.edns.GenericOption(8, b"\0\1\x18\0\x0a\0\0"),
-        dns.edns.GenericOption(12, b"\0\0"),
+        _option(10, b"12345678"),
+        _option(8, b"\0\1\x18\0\x0a\0\0"),
+        _option(12, b"\0\0"),
     ]
     query = dns.message.make_query(
         SVC, "A", use_edns=0, payload=1400, want_dnssec=True, options=options

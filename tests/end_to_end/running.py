@@ -1,0 +1,97 @@
+"""Start the real program and talk to it as its users do."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 20
+
+
+class Kdns:
+    """A running kdns, its port and what it printed."""
+
+    def __init__(self, *arguments: str, stdin: str | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "kdns", *arguments],
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        if stdin is not None and self.process.stdin is not None:
+            self.process.stdin.write(stdin)
+            self.process.stdin.close()
+        self.output: list[str] = []
+        self._grown = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        listening = self.wait_for(r"listening on \S+:(\d+)")
+        self.port = int(listening[1])
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Wait until a printed line matches."""
+        found: list[re.Match[str]] = []
+
+        def seen() -> bool:
+            found.extend(m for line in self.output if (m := re.search(pattern, line)))
+            return bool(found) or not self._reader.is_alive()
+
+        with self._grown:
+            self._grown.wait_for(seen, START_SECONDS)
+        assert found, f"never printed {pattern!r}: {self.output}"
+        return found[0]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(10)
+        self._reader.join(10)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
+
+    def dig(self, *arguments: str, tool: str = "dig", server: str = "127.0.0.1") -> str:
+        """Run dig or kdig against the server and return what it prints."""
+        command = [need(tool), "-p", str(self.port), f"@{server}", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._grown:
+                self.output.append(line.rstrip())
+                self._grown.notify_all()
+        with self._grown:
+            self._grown.notify_all()
+
+
+@contextmanager
+def kdns(*arguments: str, stdin: str | None = None) -> Iterator[Kdns]:
+    """Run kdns on a free port for as long as a block runs."""
+    server = Kdns(*arguments, "-dns.port", "0", stdin=stdin)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def need(tool: str) -> str:
+    """Find a program, or skip the test with the reason; in CI a missing one is a failure."""
+    found = shutil.which(tool)
+    if found is not None:
+        return found
+    reason = f"{tool} is not installed: run .ci/tools"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,249 @@
+"""The sockets, with a chain of the test's own behind them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import dns.message
+import pytest
+
+from kdns.chain import Answer, Handler, Request, Response
+from kdns.errors import UsageError
+from kdns.server.listeners import Address, listening
+from kdns.server.responder import Responder
+from kdns.server.table import AnswerTable
+from kdns.server.tcp import TcpLimits
+from kdns.wire import records
+from kdns.wire.message import Sections
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def _a(request: Request) -> Answer:
+    return Answer(Sections(answer=(records.address(request.query.asked, 5, b"\x0a\0\0\1"),)))
+
+
+@asynccontextmanager
+async def _server(
+    chain: Handler, limits: TcpLimits | None = None, hosts: tuple[str, ...] = ("127.0.0.1",)
+) -> AsyncIterator[Address]:
+    async with listening(hosts, 0, Responder(chain, AnswerTable()), limits) as [address]:
+        yield address
+
+
+@asynccontextmanager
+async def _connected(address: Address) -> AsyncIterator[Streams]:
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+def _framed(name: str) -> bytes:
+    wire = dns.message.make_query(name, "A").to_wire()
+    return len(wire).to_bytes(2) + wire
+
+
+async def _read(reader: asyncio.StreamReader) -> dns.message.Message:
+    async with asyncio.timeout(5):
+        return dns.message.from_wire(
+            await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+        )
+
+
+def _name(message: dns.message.Message) -> str:
+    return message.question[0].name.to_text()
+
+
+def test_rfc7766_a_query_that_waits_does_not_hold_up_the_next() -> None:
+    async def test() -> None:
+        release = asyncio.Event()
+
+        async def chain(request: Request) -> Response:
+            if request.query.name.startswith(b"\4slow"):
+                await release.wait()
+            return _a(request)
+
+        async with _server(chain) as address, _connected(address) as (reader, writer):
+            writer.write(_framed("slow.") + _framed("fast."))
+            assert _name(await _read(reader)) == "fast."
+            release.set()
+            assert _name(await _read(reader)) == "slow."
+
+    asyncio.run(test())
+
+
+def test_udp_answers_later_what_has_to_wait() -> None:
+    async def test() -> None:
+        async def chain(request: Request) -> Response:
+            await asyncio.sleep(0)
+            async with asyncio.timeout(5):
+                await asyncio.sleep(0)
+            return _a(request)
+
+        async with _server(chain) as address:
+            query = dns.message.make_query("slow.", "A")
+            reply = await asyncio.to_thread(_udp, query.to_wire(), address)
+
+        assert query.is_response(dns.message.from_wire(reply))
+
+    asyncio.run(test())
+
+
+def _udp(datagram: bytes, address: Address) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.sendto(datagram, address)
+        return client.recv(65_535)
+
+
+def test_udp_survives_what_is_no_query() -> None:
+    async def test() -> None:
+        async def chain(request: Request) -> Response:
+            return _a(request)
+
+        async with _server(chain) as address:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                for junk in (b"", b"\0", b"\xff" * 12, b"\0" * 600):
+                    client.sendto(junk, address)
+            query = dns.message.make_query("fine.", "A").to_wire()
+            assert (await asyncio.to_thread(_udp, query, address))[:2] == query[:2]
+
+    asyncio.run(test())
+
+
+async def _never(_: Request) -> Response:
+    await asyncio.Event().wait()
+    raise AssertionError("never")
+
+
+async def _at_once(request: Request) -> Response:
+    return _a(request)
+
+
+async def _is_closed(reader: asyncio.StreamReader) -> bool:
+    async with asyncio.timeout(5):
+        try:
+            return await reader.read() == b""
+        except ConnectionError:
+            return True
+
+
+LIMITS = {
+    "an idle connection": (TcpLimits(idle=0.05), b""),
+    "a query that does not end": (TcpLimits(read=0.05), b"\0\x20abc"),
+}
+
+
+@pytest.mark.parametrize(("limits", "sent"), LIMITS.values(), ids=LIMITS)
+def test_tcp_closes(limits: TcpLimits, sent: bytes) -> None:
+    async def test() -> None:
+        async with _server(_at_once, limits) as address, _connected(address) as (reader, writer):
+            writer.write(sent)
+            assert await _is_closed(reader)
+
+    asyncio.run(test())
+
+
+def test_tcp_closes_on_a_client_that_does_not_read() -> None:
+    async def test() -> None:
+        many = Sections(
+            answer=tuple(records.address(b"\1x\0", 5, n.to_bytes(4)) for n in range(4000))
+        )
+
+        async def chain(_: Request) -> Response:
+            return Answer(many)
+
+        limits = TcpLimits(write=0.05)
+        async with _server(chain, limits) as address, _connected(address) as (reader, writer):
+            writer.write(_framed("x.") * 400)
+            async with asyncio.timeout(10):
+                await writer.drain()
+                # The server gives up in the middle: the stream ends without all the replies.
+                await asyncio.sleep(0.5)
+                received = 0
+                while part := await _part(reader):
+                    received += len(part)
+
+        assert received < 400 * 64_000
+
+    asyncio.run(test())
+
+
+async def _part(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(1 << 20)
+    except ConnectionError:
+        return b""
+
+
+def test_tcp_limits_connections() -> None:
+    async def test() -> None:
+        limits = TcpLimits(connections=2)
+        async with _server(_at_once, limits) as address:
+            async with _connected(address) as one, _connected(address) as two:
+                for reader, writer in (one, two):
+                    writer.write(_framed("x."))
+                    await _read(reader)
+                async with _connected(address) as (third, _):
+                    assert await _is_closed(third)
+
+    asyncio.run(test())
+
+
+def test_tcp_stops_reading_a_connection_with_too_many_waiting() -> None:
+    async def test() -> None:
+        started = 0
+
+        async def chain(request: Request) -> Response:
+            nonlocal started
+            started += 1
+            return await _never(request)
+
+        limits = TcpLimits(waiting=5)
+        async with _server(chain, limits) as address, _connected(address) as (_, writer):
+            writer.write(_framed("x.") * 100)
+            await writer.drain()
+            await asyncio.sleep(0.2)
+
+        assert started == 5
+
+    asyncio.run(test())
+
+
+def test_closing_ends_what_waits() -> None:
+    async def test() -> None:
+        async with _server(_never) as address, _connected(address) as (_, writer):
+            writer.write(_framed("x."))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.sendto(_framed("y.")[2:], address)
+            await asyncio.sleep(0.05)
+        mine = asyncio.current_task()
+        others = asyncio.all_tasks() - {mine}
+        if others:
+            await asyncio.wait(others, timeout=5)
+        assert asyncio.all_tasks() == {mine}
+
+    asyncio.run(test())
+
+
+def test_both_transports_have_the_same_port_on_every_address() -> None:
+    async def test() -> None:
+        responder = Responder(_at_once, AnswerTable())
+        async with listening(("127.0.0.1", "127.0.0.2"), 0, responder) as addresses:
+            [(_, one), (_, two)] = addresses
+            assert one == two != 0
+
+    asyncio.run(test())
+
+
+def test_a_host_name_is_no_address() -> None:
+    async def test() -> None:
+        with pytest.raises(UsageError, match="cannot listen on localhost: expected an IP address"):
+            async with _server(_at_once, hosts=("localhost",)):
+                pass
+
+    asyncio.run(test())
