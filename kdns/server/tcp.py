@@ -88,6 +88,8 @@ class _Connection:
             await self._finish_waiting()
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             log.debug("connection closed: %r", error)
+            # Closing would wait for a client that does not read.
+            self._writer.transport.abort()
         finally:
             for task in self._waiting:
                 task.cancel()
