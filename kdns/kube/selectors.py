@@ -1,4 +1,4 @@
-"""Label selectors of the Kubernetes API, as text and as values. Knows no objects and no manifests."""
+"""Label selectors of the Kubernetes API, as text and as values. Knows no objects."""
 
 import re
 from collections.abc import Mapping

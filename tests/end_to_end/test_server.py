@@ -183,13 +183,16 @@ async def _part(reader: asyncio.StreamReader) -> bytes:
 def test_tcp_limits_connections() -> None:
     async def test() -> None:
         limits = TcpLimits(connections=2)
-        async with _server(_at_once, limits) as address:
-            async with _connected(address) as one, _connected(address) as two:
-                for reader, writer in (one, two):
-                    writer.write(_framed("x."))
-                    await _read(reader)
-                async with _connected(address) as (third, _):
-                    assert await _is_closed(third)
+        async with (
+            _server(_at_once, limits) as address,
+            _connected(address) as one,
+            _connected(address) as two,
+        ):
+            for reader, writer in (one, two):
+                writer.write(_framed("x."))
+                await _read(reader)
+            async with _connected(address) as (third, _):
+                assert await _is_closed(third)
 
     asyncio.run(test())
 

@@ -1,0 +1,253 @@
+"""Bytes of a manifest to documents: typed shapes with the place they stand at. Opens no files.
+
+YAML goes through ``yamls``. JSON goes straight into the shapes, which is what makes a large
+``kubectl get -o json`` quick to read; only JSON with something wrong in it takes the way of YAML,
+of which it is a part, to learn the line. There, a key that is written twice is an error, as it is
+for the API server; in JSON the last one counts.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from kdns.errors import ManifestError
+from kdns.kube.manifests import names, yamls
+from kdns.kube.manifests.shapes import SHAPES, Shape, stated
+
+_CLUSTER_SCOPED = frozenset({"Namespace", "Node"})
+_SERVICE_NAME = (names.LABEL_1035, "at most 63 of a-z, 0-9 and '-', a letter first (RFC 1035)")
+_NAMESPACE_NAME = (names.LABEL_1123, "at most 63 of a-z, 0-9 and '-' (RFC 1123)")
+_OTHER_NAME = (names.SUBDOMAIN_1123, "a-z, 0-9, '-' and '.' (RFC 1123)")
+_NAMES = {
+    "Service": _SERVICE_NAME,
+    "ServiceImport": _SERVICE_NAME,
+    "Namespace": _NAMESPACE_NAME,
+}
+
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_WHERE = re.compile(r" - at `(?:key in )?(?P<path>\$[^`]*)`$")
+_BYTE = re.compile(r" \(byte (\d+)\)$")
+_HELM = "looks like a Helm template; render it first with helm template"
+
+
+class Document(Struct, frozen=True, gc=False):
+    """One object as it was written, and where."""
+
+    path: str
+    line: int
+    kind: str
+    shape: Shape
+
+    @property
+    def place(self) -> str:
+        """``file:line``."""
+        return f"{self.path}:{self.line}"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name; the namespace of a Namespace or Node is empty."""
+        return self.shape.metadata.namespace, self.shape.metadata.name
+
+    @property
+    def title(self) -> str:
+        """The object in words: ``Service default/web``."""
+        return f"{self.kind} {'/'.join(filter(None, self.key))}"
+
+
+class Manifest(Struct, frozen=True):
+    """Everything that one file holds."""
+
+    documents: tuple[Document, ...] = ()
+    others: tuple[str, ...] = ()
+    """The kinds of the objects that DNS does not need, one entry for each object."""
+    strays: int = 0
+    """How many documents were no manifests: values of a chart, a compose file."""
+    namespaces: frozenset[str] = frozenset()
+    """The namespaces that the other objects are in."""
+
+
+def parse(data: bytes, path: str, *, lenient: bool = False) -> Manifest:
+    """Read one file's bytes; ``path`` is its name in messages.
+
+    ``lenient`` counts documents that are no manifests, which directories contain, as strays.
+    """
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    content = data.lstrip()
+    if content.startswith(b"[") and lenient:
+        return Manifest(strays=1)
+    if content.startswith(b"{"):
+        line = data.count(b"\n", 0, len(data) - len(content)) + 1
+        try:
+            return _collect(_json_objects(content, line), data, path, lenient=lenient)
+        except msgspec.ValidationError:
+            pass
+        except msgspec.DecodeError as error:
+            if path.endswith(".json"):
+                raise _malformed(data, path, str(error)) from None
+    try:
+        return _collect(_yaml_objects(data), data, path, lenient=lenient)
+    except yamls.Unreadable as error:
+        text = _HELM if b"{{" in data else f"not YAML: {error}"
+        raise ManifestError(path, error.line, text) from None
+
+
+class _Object(Struct, gc=False):
+    """An object before it has a shape."""
+
+    value: Any
+    """A mapping, or undecoded JSON."""
+    line: int
+    api_version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    document: int = 0
+    at: tuple[str | int, ...] = ()
+    """The way from the document to the object, when it is an item of a list."""
+
+
+class _HeadMetadata(Struct, gc=False):
+    namespace: str = ""
+
+
+class _Head(Struct, rename="camel", gc=False):
+    """What tells which shape a JSON object has; everything else stays undecoded."""
+
+    api_version: str = ""
+    kind: str = ""
+    items: msgspec.Raw = msgspec.Raw()
+    metadata: _HeadMetadata = field(default_factory=_HeadMetadata)
+
+
+def _json_objects(
+    data: bytes, line: int, api_version: str = "", kind: str = ""
+) -> Iterator[_Object]:
+    head = msgspec.json.decode(data, type=_Head)
+    items = bytes(head.items)
+    api_version, kind = head.api_version or api_version, head.kind or kind
+    if not (kind.endswith("List") and items.startswith(b"[")):
+        yield _Object(msgspec.Raw(data), line, api_version, kind, head.metadata.namespace)
+        return
+    kind, end = kind.removesuffix("List"), data.find(items)
+    line, end = line + data.count(b"\n", 0, end), 0
+    for raw in msgspec.json.decode(items, type=list[msgspec.Raw]):
+        item = bytes(raw)
+        # Only a comma and blanks stand between items, so the first match is the item itself.
+        start = items.find(item, end)
+        line += items.count(b"\n", end, start)
+        yield from _json_objects(item, line, api_version, kind)
+        line, end = line + item.count(b"\n"), start + len(item)
+
+
+def _yaml_objects(data: bytes) -> Iterator[_Object]:
+    for index, value in enumerate(yamls.documents(data)):
+        if isinstance(value, yamls.Mapping):
+            yield from _expand(value, _Object(value, value.line, document=index))
+        elif value is not None:
+            yield _Object(value, yamls.line_of(data, index, ()), document=index)
+
+
+def _expand(value: dict[str, Any], found: _Object) -> Iterator[_Object]:
+    """Give the object its kind, or yield the items of a list in its place."""
+    kind, items = _text(value, "kind") or found.kind, value.get("items")
+    api_version = _text(value, "apiVersion") or found.api_version
+    if not (kind.endswith("List") and isinstance(items, list)):
+        metadata = value.get("metadata")
+        namespace = _text(metadata, "namespace") if isinstance(metadata, dict) else ""
+        yield msgspec.structs.replace(
+            found, api_version=api_version, kind=kind, namespace=namespace
+        )
+        return
+    for index, item in enumerate(items):
+        line = item.line if isinstance(item, yamls.Mapping) else found.line
+        at = (*found.at, "items", index)
+        inner = _Object(item, line, api_version, kind.removesuffix("List"), "", found.document, at)
+        yield from _expand(item, inner) if isinstance(item, dict) else (inner,)
+
+
+def _text(mapping: dict[str, Any], key: str) -> str:
+    value = mapping.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _collect(objects: Iterable[_Object], data: bytes, path: str, *, lenient: bool) -> Manifest:
+    """Sort the objects into those with a shape, other kinds and strays."""
+    documents, others, strays, namespaces = [], [], 0, set()
+    for found in objects:
+        complete = bool(found.kind and found.api_version)
+        shape = SHAPES.get((found.api_version.rpartition("/")[0], found.kind))
+        if complete and shape:
+            documents.append(_document(found, shape, data, path))
+        elif complete:
+            others.append(found.kind)
+            namespaces.add(found.namespace)
+        elif lenient:
+            strays += 1
+        else:
+            raise ManifestError(path, found.line, _not_a_manifest(found))
+    return Manifest(tuple(documents), tuple(others), strays, frozenset(namespaces - {""}))
+
+
+def _not_a_manifest(found: _Object) -> str:
+    if not isinstance(found.value, dict | msgspec.Raw):
+        return "found no mapping, expected a manifest with apiVersion and kind"
+    missing = "apiVersion" if found.kind else "kind"
+    return f"found no {missing}, expected a manifest with apiVersion and kind"
+
+
+def _document(found: _Object, shape_type: type[Shape], data: bytes, path: str) -> Document:
+    try:
+        if isinstance(found.value, msgspec.Raw):
+            shape = msgspec.json.decode(found.value, type=shape_type)
+        else:
+            shape = msgspec.convert(found.value, shape_type)
+        _check_names(found.kind, shape)
+        _check_addresses(shape)
+    except msgspec.ValidationError as error:
+        if isinstance(found.value, msgspec.Raw):
+            raise
+        line = yamls.line_of(data, found.document, (*found.at, *_steps(str(error))))
+        raise ManifestError(path, line, f"{found.kind}: {error}") from None
+    return Document(path, found.line, found.kind, shape)
+
+
+def _check_names(kind: str, shape: Shape) -> None:
+    """Check the name and the namespace, and fill in the namespace that kubectl would."""
+    metadata = shape.metadata
+    metadata.namespace = "" if kind in _CLUSTER_SCOPED else metadata.namespace or "default"
+    pattern, expected = _NAMES.get(kind, _OTHER_NAME)
+    if not pattern.fullmatch(metadata.name):
+        raise _bad_name(metadata.name, expected, "name")
+    pattern, expected = _NAMESPACE_NAME
+    if metadata.namespace and not pattern.fullmatch(metadata.namespace):
+        raise _bad_name(metadata.namespace, expected, "namespace")
+
+
+def _check_addresses(shape: Shape) -> None:
+    for one in stated(shape):
+        if not one.valid:
+            path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in one.at)
+            raise msgspec.ValidationError(
+                f"found {one.text!r}, expected an {one.address_type} address - at `${path}`"
+            )
+
+
+def _bad_name(name: str, expected: str, field_name: str) -> msgspec.ValidationError:
+    expected = f"expected {expected}" if "{{" not in name else _HELM
+    return msgspec.ValidationError(f"found {name!r}, {expected} - at `$.metadata.{field_name}`")
+
+
+def _steps(error: str) -> list[str | int]:
+    """Return the path that a msgspec message ends with; it stops at the keys of a free mapping."""
+    where = _WHERE.search(error)
+    path = where["path"].partition("[...]")[0] if where else ""
+    return [name or int(index) for name, index in _STEP.findall(path)]
+
+
+def _malformed(data: bytes, path: str, text: str) -> ManifestError:
+    byte = _BYTE.search(text)
+    start, end = len(data) - len(data.lstrip()), len(data.rstrip())
+    end = start + int(byte[1]) if byte else end
+    return ManifestError(path, data.count(b"\n", 0, end) + 1, f"not JSON: {text}")

@@ -1,0 +1,368 @@
+import asyncio
+import errno
+import io
+import logging
+import os
+import sys
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kdns.errors import ManifestError
+from kdns.kube.changes import Apply, Change, Delete, Init, InitDone
+from kdns.kube.manifests import ManifestSource, load
+from kdns.kube.manifests.cluster import KINDS
+from kdns.kube.manifests.files import File, Stamp, find
+from kdns.kube.objects import Key, Kind, Object
+from tests.unit.kube.manifests.cases import made_pod, made_service
+
+CLOCK = count(1_000_000)
+Held = dict[tuple[Kind, Key], Object]
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file and make sure that its time of modification is a new one."""
+    path.write_text(text)
+    seconds = next(CLOCK)
+    os.utime(path, (seconds, seconds))
+
+
+class Follower:
+    """A source and the objects that its changes amount to."""
+
+    def __init__(self, *paths: Path, assign: bool = False) -> None:
+        self.told: list[Change] = []
+        self.held: Held = {}
+        self.source = ManifestSource([str(path) for path in paths], self.take, assign=assign)
+        self.source.load()
+
+    def take(self, change: Change) -> None:
+        self.told.append(change)
+        match change:
+            case Apply(one):
+                self.held[one.KIND, one.key] = one
+            case Delete(kind, key):
+                del self.held[kind, key]
+            case Init() | InitDone():
+                pass
+
+    def look(self) -> list[Change]:
+        """Look twice, as long as it takes to believe in a change."""
+        changes = [*self.source.poll(), *self.source.poll()]
+        for change in changes:
+            self.take(change)
+        return changes
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(key[1] for kind, key in self.held if kind == "Service")
+
+
+def service(name: str, port: int = 80) -> str:
+    return made_service(name, f"{{ports: [{{port: {port}}}]}}")
+
+
+def test_everything_is_told_as_one_list_for_each_kind(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", service("web"))
+
+    told = Follower(tmp_path).told
+
+    assert [one for one in told if not isinstance(one, Apply)] == [
+        one(kind) for kind in KINDS for one in (Init, InitDone)
+    ]
+    inside = [one.object.KIND for one in told[:6] if isinstance(one, Apply)]
+    assert inside == ["Namespace", "Service"]
+
+
+def test_directories_are_read_recursively_in_order_without_hidden_files(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / ".git").mkdir()
+    for name in ("b.yml", "a.json", "sub/c.yaml", ".hidden.yaml", ".git/d.yaml", "notes.txt"):
+        write(tmp_path / name, service(Path(name).stem.strip(".")))
+    (tmp_path / "nowhere.yaml").symlink_to(tmp_path / "gone")
+    write(tmp_path / "kustomization.yaml", "resources: [b.yml]\n")
+
+    cluster = load([str(tmp_path)], assign=False)
+
+    assert [one.name for one in cluster.objects if one.KIND == "Service"] == ["a", "b", "c"]
+    assert cluster.summary.ignored == "ignored: 1 document without apiVersion and kind"
+
+
+def test_a_named_file_may_have_any_suffix_but_must_be_a_manifest(tmp_path: Path) -> None:
+    write(tmp_path / "web.txt", service("web"))
+    write(tmp_path / "values.yaml", "replicas: 3\n")
+
+    assert str(load([str(tmp_path / "web.txt")], assign=False).summary).startswith("1 service,")
+    with pytest.raises(ManifestError) as error:
+        load([str(tmp_path), str(tmp_path / "values.yaml")])
+
+    assert str(error.value) == (
+        f"{tmp_path}/values.yaml:1: found no kind, expected a manifest with apiVersion and kind"
+    )
+
+
+def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as error:
+        load([str(tmp_path / "gone")])
+
+    assert str(error.value) == (
+        f"{tmp_path}/gone:1: cannot be read: no such file or directory,"
+        " expected a file or a directory"
+    )
+
+
+def test_a_directory_that_cannot_be_listed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+
+    with pytest.raises(ManifestError, match="cannot be read: permission denied"):
+        find(str(tmp_path))
+
+
+def test_a_file_that_vanishes_before_it_is_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="cannot be read: no such file"):
+        File(str(tmp_path / "gone.yaml"), Stamp(0, 0, 0)).read()
+
+
+def test_a_directory_that_vanishes_is_no_error_when_it_is_not_the_one_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    write(tmp_path / "a.yaml", service("a"))
+    entries = list(os.scandir(tmp_path))
+    (tmp_path / "sub").rmdir()
+    monkeypatch.setattr(os, "scandir", lambda _: entries)
+
+    assert [Path(file.path).name for file in find(str(tmp_path)).files] == ["a.yaml"]
+
+
+def test_a_file_that_is_named_too_must_be_a_manifest_and_is_read_once(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", service("a"))
+
+    cluster = load([str(tmp_path / "a.yaml"), str(tmp_path)], assign=False)
+
+    assert str(cluster.summary).endswith("from 1 file")
+
+
+def test_stdin_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(service("web").encode())))
+
+    follower = Follower(Path("-"))
+
+    assert follower.names == ["web"]
+    assert follower.held["Service", ("default", "web")].version == 1
+    assert follower.look() == []
+
+
+def test_errors_in_stdin_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kind: Pod\n")))
+
+    with pytest.raises(ManifestError, match=r"^stdin:1: found no apiVersion"):
+        load(["-"])
+
+
+def test_nothing_is_told_when_nothing_changed(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", service("web"))
+
+    assert Follower(tmp_path).look() == []
+
+
+def test_an_edit_tells_only_what_is_different(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.yaml", service(name))
+    follower = Follower(*(tmp_path / f"{name}.yaml" for name in ("a", "b")))
+
+    write(tmp_path / "a.yaml", service("a", 81) + "---" + service("c"))
+    changes = follower.look()
+
+    assert [one.object.key[1] for one in changes if isinstance(one, Apply)] == ["a", "c"]
+    assert len(changes) == 2
+
+
+def test_an_edit_counts_when_it_stands_still(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    write(path, service("web"))
+    follower = Follower(path)
+
+    write(path, "")
+    assert follower.source.poll() == []
+    write(path, service("web") + "---" + service("db"))
+    assert follower.source.poll() == []
+    follower.look()
+
+    assert follower.names == ["db", "web"]
+
+
+def test_deleted_files_take_their_objects_with_them(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.yaml", service(name))
+    follower = Follower(tmp_path)
+    version = max(one.version for one in follower.held.values())
+
+    (tmp_path / "a.yaml").unlink()
+    os.utime(tmp_path, (version + 5, version + 5))
+    changes = follower.look()
+
+    [gone] = [one for one in changes if isinstance(one, Delete)]
+    assert gone == Delete("Service", ("default", "a"), "", version + 5)
+    assert follower.names == ["b"]
+
+
+def test_new_files_are_found(tmp_path: Path) -> None:
+    follower = Follower(tmp_path)
+
+    write(tmp_path / "a.yaml", service("web"))
+    follower.look()
+
+    assert follower.names == ["web"]
+
+
+def test_a_config_map_volume_is_followed_when_its_link_moves(tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        (tmp_path / f"..{version}").mkdir()
+        write(tmp_path / f"..{version}" / "a.yaml", service(f"web{version}"))
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "a.yaml").symlink_to("..data/a.yaml")
+    follower = Follower(tmp_path)
+    assert follower.names == ["web1"]
+
+    (tmp_path / "..tmp").symlink_to("..2")
+    (tmp_path / "..tmp").rename(tmp_path / "..data")
+    follower.look()
+
+    assert follower.names == ["web2"]
+
+
+@pytest.mark.parametrize("bad", ["kind: [", "metadata: {}\n", service("Bad_Name")])
+def test_a_file_that_breaks_keeps_its_last_good_data(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, bad: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    paths = [tmp_path / name for name in ("a.yaml", "b.yaml")]
+    write(paths[0], service("a"))
+    write(paths[1], service("b"))
+    follower = Follower(*paths)
+
+    write(paths[0], bad)
+    write(paths[1], service("b") + "---" + service("c"))
+    follower.look()
+    follower.look()
+    assert follower.names == ["a", "b", "c"]
+
+    write(paths[0], service("d"))
+    follower.look()
+    assert follower.names == ["b", "c", "d"]
+    [broken, good] = caplog.messages
+    assert broken.startswith(f"manifest not used, its last good data stay: {paths[0]}:")
+    assert good == f"manifest is good again: {paths[0]}"
+
+
+def test_a_named_file_that_vanishes_keeps_its_data(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.yaml"
+    write(path, service("a"))
+    follower = Follower(path)
+
+    path.unlink()
+    follower.look()
+    follower.look()
+    write(path, service("b"))
+    follower.look()
+
+    assert follower.names == ["b"]
+    [message] = caplog.messages
+    assert message == (
+        f"manifest not used, its last good data stay: {path}:1: cannot be read:"
+        " no such file or directory, expected a file or a directory"
+    )
+
+
+def test_edits_that_contradict_each_other_wait_until_they_agree(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.yaml", service(name))
+    follower = Follower(tmp_path)
+
+    write(tmp_path / "b.yaml", service("a", 81))
+    write(tmp_path / "c.yaml", service("a", 82))
+    write(tmp_path / "d.yaml", service("d"))
+    follower.look()
+    assert follower.names == ["a", "b", "d"]
+    assert len(caplog.messages) == 2
+
+    write(tmp_path / "a.yaml", "")
+    (tmp_path / "c.yaml").unlink()
+    follower.look()
+    assert follower.names == ["a", "d"]
+
+
+NAMES = ("a.yaml", "b.yaml", "c.json")
+TEXTS = (
+    "",
+    "kind: [",
+    service("web"),
+    service("web", 81) + "---" + service("db"),
+    made_service("web", "{clusterIP: None, selector: {app: web}}"),
+    made_pod("p"),
+    made_pod("q", status="{podIP: 10.0.0.9}"),
+    made_service("fixed", "{clusterIP: 10.96.9.9}"),
+    made_service("rival", "{clusterIP: 10.96.9.9}"),
+)
+EDITS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from((None, *TEXTS))), max_size=12)
+DIRECTORIES = count()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(EDITS)
+def test_any_history_of_edits_ends_where_a_fresh_start_begins(
+    tmp_path: Path, edits: list[tuple[str, str | None]]
+) -> None:
+    directory = tmp_path / str(next(DIRECTORIES))
+    directory.mkdir()
+    follower = Follower(directory, assign=True)
+    for name, text in edits:
+        if text is None:
+            (directory / name).unlink(missing_ok=True)
+        else:
+            write(directory / name, text)
+        follower.look()
+
+    with suppress(ManifestError):
+        fresh = load([str(directory)])
+        assert follower.held == {(one.KIND, one.key): one for one in fresh.objects}
+
+
+def test_watching_tells_the_sink_until_it_is_cancelled(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", service("s0"))
+    follower = Follower(tmp_path)
+    complete = asyncio.Event()
+
+    def take(change: Change) -> None:
+        follower.take(change)
+        if len(follower.names) == 300:
+            complete.set()
+
+    async def watch() -> None:
+        source = ManifestSource([str(tmp_path)], take, assign=False)
+        source.load()
+        write(tmp_path / "a.yaml", "---".join(service(f"s{number}") for number in range(300)))
+        task = asyncio.create_task(source.watch())
+        await asyncio.wait_for(complete.wait(), 10)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    follower.held.clear()
+    asyncio.run(watch())
+
+    assert len(follower.names) == 300
