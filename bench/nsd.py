@@ -141,8 +141,24 @@ def _round(folder: Path, kdns: int, nsd: int, seconds: int) -> tuple[float, floa
 def _load(folder: Path, pid: int, port: int, seconds: int) -> tuple[float, int]:
     before = _cpu_seconds(pid)
     output = subprocess.run(
-        ["taskset", "-c", "1", "dnsperf", "-s", "127.0.0.1", "-p", str(port), "-d",
-         str(folder / "queries"), "-l", str(seconds), "-c", "1", "-q", "100"],
+        [
+            "taskset",
+            "-c",
+            "1",
+            "dnsperf",
+            "-s",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "-d",
+            str(folder / "queries"),
+            "-l",
+            str(seconds),
+            "-c",
+            "1",
+            "-q",
+            "100",
+        ],
         capture_output=True,
         text=True,
         check=True,

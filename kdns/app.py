@@ -16,13 +16,13 @@ from kdns.chain import Handler, Plugin, compose
 from kdns.kube.changes import Change
 from kdns.kube.manifests import ManifestSource
 from kdns.kube.store import Store
-from kdns.plugins import resolvconf
 from kdns.plugins.cache import Cache
 from kdns.plugins.forward import Forward, refuse
 from kdns.plugins.kubernetes import Kubernetes
 from kdns.server.listeners import Address, listening
 from kdns.server.responder import Responder
 from kdns.server.table import AnswerTable
+from kdns.upstream import resolvconf
 from kdns.zone.authority import Authority
 from kdns.zone.settings import Settings
 

@@ -29,7 +29,10 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class Relay(Struct, frozen=True, gc=False):
-    """A response that another server made, as its octets; the id is replaced on the way out."""
+    """A response that another server made, as its complete octets.
+
+    Id and spelling of the question become the client's on the way out, where it is also cut.
+    """
 
     message: bytes
 

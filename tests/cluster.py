@@ -24,7 +24,7 @@ HTTP = Port("http", "tcp", 80)
 class Cluster:
     """Store, zone, chain, table and responder, without sockets."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one thing that a test may vary
         self,
         objects: Iterable[Object] = (),
         settings: Settings | None = None,
@@ -105,7 +105,7 @@ def external(name: str, target: str, namespace: str = "testns") -> Service:
     return Service(namespace, name, external_name=target)
 
 
-def endpoints(  # noqa: PLR0913 - a slice has that many parts
+def endpoints(
     service_name: str,
     *addresses: str | Endpoint,
     namespace: str = "testns",

@@ -80,11 +80,9 @@ Packet: TypeAlias = bytes | Rotating | Stamped
 
 def pack(message: Message, serial: Serial, *, rotate: bool) -> Packet:
     """Choose the form in which a message is kept."""
-    if message.records and rotate:
-        return Rotating(message)
     if message.serial_at:
         return Stamped(message, serial)
-    return message.first()
+    return Rotating(message) if message.records and rotate else message.first()
 
 
 def octets(packet: Packet) -> bytes:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from kdns.chain import Answer, Handler, Relay, Request, Response, Transport
 from kdns.errors import MalformedMessage
 from kdns.server.eager import start
-from kdns.server.packets import octets, pack
+from kdns.server.packets import Rotating, octets, pack
 from kdns.server.table import AnswerTable
 from kdns.wire import codes, relay
 from kdns.wire.message import MAX_TCP_MESSAGE, Sections, fault, udp_limit, write
@@ -89,8 +89,9 @@ class Responder:
     def _write(self, query: Query, sections: Sections, transport: Transport) -> bytes:
         """Write a response that is sent once."""
         written = write(query, sections, _limit(query, transport), recursion=self._recursion)
-        packet = pack(written, self.table.serial, rotate=self._rotate)
-        return query.id.to_bytes(2) + octets(packet)
+        rotates = written.records and self._rotate
+        body = Rotating(written).next() if rotates else written.first()
+        return query.id.to_bytes(2) + body
 
 
 def _refusal(query: Query) -> Sections | None:

@@ -14,6 +14,8 @@ ROOT: Name = b"\0"
 MAX_NAME = 255
 """Octets of the longest name, its root included (RFC 1035 section 2.3.4)."""
 MAX_LABEL = 63
+POINTER = 0xC0
+"""The two upper bits of a pointer (RFC 1035 section 4.1.4)."""
 
 _ESCAPED = re.compile(rb"\\(\d\d\d|.)|(.)", re.DOTALL)
 _SPECIAL = frozenset(b'."\\();@$')
@@ -26,7 +28,8 @@ def from_text(text: str) -> Name:
     """
     if text in {"", "."}:
         return ROOT
-    name = from_labels(_split(text.removesuffix(".") if not text.endswith("\\.") else text))
+    parts = _split(text)
+    name = from_labels(parts[:-1] if parts[-1] == b"" else parts)
     if len(name) > MAX_NAME:
         raise ValueError(f"name over {MAX_NAME} octets: {text!r}")
     return name
@@ -70,6 +73,25 @@ def is_below(name: Name, origin: Name) -> bool:
     while len(name) - at > len(origin):
         at += 1 + name[at]
     return name[at:] == origin
+
+
+def skip(message: bytes, at: int) -> int:
+    """Return the offset after a name in a message, without following the pointer it may end in.
+
+    Raises ValueError for a reserved label type and for a name that the message does not hold.
+    """
+    size = len(message)
+    while at < size:
+        length = message[at]
+        if length >= POINTER:
+            return at + 2
+        # RFC 1035 section 4.1.4: the combinations 10 and 01 are reserved.
+        if length > MAX_LABEL:
+            break
+        at += 1 + length
+        if not length:
+            return at
+    raise ValueError("bad name")
 
 
 def _split(text: str) -> list[bytes]:

@@ -9,8 +9,8 @@ from struct import Struct as Layout
 from msgspec import Struct
 
 from kdns.errors import MalformedMessage
-from kdns.wire import codes
-from kdns.wire.names import MAX_NAME, Name
+from kdns.wire import codes, names
+from kdns.wire.names import MAX_LABEL, MAX_NAME, Name
 
 HEADER = Layout("!HHHHHH")
 QUESTION_TAIL = 4
@@ -133,7 +133,7 @@ def _name_end(datagram: bytes, at: int) -> int:
                 break
             return at
         # RFC 1035 section 4.1.4: 01 and 10 are reserved, 11 is a pointer.
-        if length > 63:  # noqa: PLR2004 - the longest label
+        if length > MAX_LABEL:
             break
     raise MalformedMessage("bad name", codes.FORMERR)
 
@@ -162,18 +162,10 @@ def _edns(datagram: bytes, at: int, records: int) -> Edns | None:
 
 
 def _skip_name(datagram: bytes, at: int) -> int:
-    """Return the offset after a name that may end in a pointer, without following it."""
-    size = len(datagram)
-    while at < size:
-        length = datagram[at]
-        if length >= 0xC0:  # noqa: PLR2004 - a pointer, two octets
-            return at + 2
-        if length > 63:  # noqa: PLR2004 - reserved label types
-            break
-        at += 1 + length
-        if not length:
-            return at
-    raise MalformedMessage("bad name", codes.FORMERR)
+    try:
+        return names.skip(datagram, at)
+    except ValueError:
+        raise MalformedMessage("bad name", codes.FORMERR) from None
 
 
 def _options(rdata: bytes) -> tuple[tuple[int, bytes], ...]:

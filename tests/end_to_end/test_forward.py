@@ -12,10 +12,11 @@ import dns.rrset
 import pytest
 
 from kdns.chain import Answer, Handler, Relay, Request, Response, Transport
-from kdns.plugins import exchange, forward
+from kdns.plugins import forward
 from kdns.plugins.forward import Forward, refuse
-from kdns.plugins.resolvconf import Upstream
 from kdns.server.eager import start
+from kdns.upstream import exchange
+from kdns.upstream.resolvconf import Upstream
 from kdns.wire import codes, names, relay
 from kdns.wire.query import CD, RD, Edns, Query, ask
 

@@ -78,7 +78,7 @@ def test_a_list_replaces_everything_at_once(
     for kind in KINDS:
         live.change(Init(kind))
         for item in objects:
-            if item.KIND == kind:
+            if kind == item.KIND:
                 shown = _answers(live, asked)
                 live.change(Apply(item))
                 assert _answers(live, asked) == shown

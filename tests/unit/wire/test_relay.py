@@ -156,6 +156,13 @@ def test_opt_is_left_off_for_a_client_without_edns() -> None:
     assert relay.without_edns(relay.locate(GOOD)) == GOOD
 
 
+def test_what_follows_opt_is_left_off_with_it() -> None:
+    record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1"
+    bare = relay.without_edns(relay.locate(EDNS[:11] + b"\2" + EDNS[12:] + record))
+
+    assert texts(bare) == []
+
+
 # -- for others and later -----------------------------------------------------------------------
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from kdns.errors import UsageError
-from kdns.plugins import resolvconf
-from kdns.plugins.resolvconf import Upstream, parse, without
+from kdns.upstream import resolvconf
+from kdns.upstream.resolvconf import Upstream, parse, without
 
 ADDRESSES = {
     "10.0.0.1": Upstream("10.0.0.1", 53),
