@@ -55,6 +55,8 @@ class Server(Struct, frozen=True):
     """Where it listens, UDP and TCP."""
     loaded: str
     """What it serves, in words."""
+    ignored: str
+    """What was read and is not served, in words; empty when there is nothing."""
     upstreams: tuple[str, ...]
 
 
@@ -100,7 +102,9 @@ async def serving(options: Options) -> AsyncIterator[Server]:
     async with listening(options.bind, options.port, responder) as addresses:
         watching = asyncio.create_task(source.watch())
         try:
-            yield Server(tuple(addresses), str(loaded.summary), tuple(map(str, upstreams)))
+            summary = loaded.summary
+            names = tuple(map(str, upstreams))
+            yield Server(tuple(addresses), str(summary), summary.ignored, names)
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):

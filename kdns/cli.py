@@ -53,6 +53,7 @@ def _greeting(server: Server) -> list[str]:
     return [
         f"kdns {VERSION}",
         f"serving {server.loaded}",
+        *([server.ignored] if server.ignored else []),
         f"other names go to {others}" if others else "other names are refused",
         f"listening on {places}, UDP and TCP",
         f"try: dig -p {port} @{host} kubernetes.default.svc.cluster.local",
