@@ -70,7 +70,7 @@ _shapes = {kind: Decoder(shape).decode for kind, shape in SHAPES.items()}
 _UNDECODABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)
 
 
-def read_event(kind: Kind, line: bytes, only: frozenset[str] = frozenset()) -> Reply:
+def read_event(kind: Kind, line: bytes | bytearray, only: frozenset[str] = frozenset()) -> Reply:
     """Read one line of a watch."""
     try:
         event = _event(line)

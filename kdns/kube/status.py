@@ -63,6 +63,11 @@ class Status(Struct, frozen=True, gc=False):
     error: str = ""
     """The last error in full; it stays after it is over."""
 
+    @property
+    def known(self) -> bool:
+        """Whether there is something to answer from."""
+        return self.synced or self.state == "assumed"
+
 
 def observe(status: Status, target: Target, before: State, reply: Reply, after: Step) -> Status:
     """Take in what a reply says about the following itself; ``seen_at`` puts the time to it."""
@@ -104,7 +109,7 @@ def progress(statuses: Iterable[Status], elapsed: float) -> str:
 
 
 def _mark(status: Status) -> str:
-    return "" if status.synced else f" ({status.trouble})" if status.trouble else "..."
+    return "" if status.known else f" ({status.trouble})" if status.trouble else "..."
 
 
 def _name(status: Status) -> str:
