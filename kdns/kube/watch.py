@@ -103,7 +103,8 @@ class Listing(Struct, frozen=True, gc=False):
     """Waiting for a page of a list."""
 
     past: Past
-    first: bool = True
+    version: str = ""
+    """That of the first page; empty while it is awaited."""
     whole: bool = False
 
 
@@ -247,9 +248,9 @@ def _stream_refused(state: Streaming, reply: Refused, at: At, pace: Pace) -> Ste
 
 def _listing(state: Listing, reply: Reply, at: At, pace: Pace) -> Step:
     match reply:
-        case Page(version=version) if version:
+        case Page(version=version) if version or state.version:
             return _page(state, reply, at, pace)
-        case Refused() if reply.expired and not state.first:
+        case Refused() if reply.expired and state.version:
             # The continue token has expired: now everything at once, however big.
             return Step(Listing(state.past, whole=True), request=List(0))
         case Refused():
@@ -266,13 +267,15 @@ def _listing(state: Listing, reply: Reply, at: At, pace: Pace) -> Step:
 def _page(state: Listing, page: Page, at: At, pace: Pace) -> Step:
     kind = state.past.kind
     changes: tuple[Change, ...] = tuple(Apply(item) for item in page.objects)
-    if state.first:
+    if not state.version:
         changes = (Init(kind), *changes)
+    # Pages that a server could not keep consistent are newer and newer: watching from the first
+    # repeats some events, watching from the last would miss some.
+    version = state.version or page.version
     if page.token:
-        following = Listing(state.past, first=False)
-        return Step(following, changes, List(pace.page, page.token))
-    past = replace(state.past, version=page.version, heard=at.now)
-    return Step(Watching(past), (*changes, InitDone(kind)), _watch(past.version, at, pace))
+        return Step(replace(state, version=version), changes, List(pace.page, page.token))
+    past = replace(state.past, version=version, heard=at.now)
+    return Step(Watching(past), (*changes, InitDone(kind)), _watch(version, at, pace))
 
 
 # -- where to go next -------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_the_end_of_the_initial_events_completes_the_list_on_the_same_stream() -
 
 def test_pages_follow_each_other_and_then_a_watch() -> None:
     first = at(LISTING, Page((A,), "20", "more"))
-    last = at(first.state, Page((B,), "20"))
+    last = at(first.state, Page((B,), "21"))
 
     assert (first.changes, first.request) == ((Init("Namespace"), Apply(A)), List(500, "more"))
     assert (last.changes, last.request) == ((Apply(B), InitDone("Namespace")), watch("20"))
@@ -179,7 +179,7 @@ TROUBLES: dict[str, tuple[State, Trouble, Request, float]] = {
     "page 500": (Listing(FAILED), Refused(500), EVERYTHING, 0.8),
     "page 429": (Listing(PAST), Refused(429, retry_after=3), EVERYTHING, 3.0),
     "page 410": (Listing(FAILED), Refused(410), FRESH, 0.8),
-    "later page 410": (Listing(PAST, first=False), Refused(410), WHOLE, 0.0),
+    "later page 410": (Listing(PAST, "9"), Refused(410), WHOLE, 0.0),
     "everything at once 410": (Listing(FAILED, whole=True), Refused(410), FRESH, 0.8),
     "page too new": (Listing(PAST), TOO_NEW, FRESH, 1.0),
 }
