@@ -128,30 +128,30 @@ def _live(status: Status) -> Status:
 
 
 def _counted(status: Status, before: State, reply: Reply, after: Step) -> Status:
-    objects, undecodable = status.objects, status.undecodable
+    status = _sized(status, reply, after)
+    if _restarted(before, after):
+        return replace(status, restarts=status.restarts + 1)
+    if status.synced and _completed(after):
+        return replace(status, relists=status.relists + 1)
+    return status
+
+
+def _sized(status: Status, reply: Reply, after: Step) -> Status:
+    opens = bool(after.changes) and isinstance(after.changes[0], Init)
+    objects, undecodable = 0 if opens else status.objects, status.undecodable
     match reply:
-        case Seen(added=added):
-            objects += added
-        case Lost(final=final):
-            objects -= final
+        case Seen(added=True):
+            objects += 1
+        case Lost(final=True):
+            objects -= 1
         case Skipped(added=added, problem=problem):
-            objects += added
-            undecodable += bool(problem)
+            objects, undecodable = objects + added, undecodable + bool(problem)
         case Page(count=count, problems=problems):
             objects, undecodable = objects + count, undecodable + len(problems)
         case _:
-            pass
-    if after.changes and isinstance(after.changes[0], Init):
-        objects = reply.count if isinstance(reply, Page) else 0
-    elif (objects, undecodable) == (status.objects, status.undecodable) and not after.request:
-        return status
-    return replace(
-        status,
-        objects=objects,
-        undecodable=undecodable,
-        relists=status.relists + (status.synced and _completed(after)),
-        restarts=status.restarts + _restarted(before, after),
-    )
+            if not opens:
+                return status
+    return replace(status, objects=objects, undecodable=undecodable)
 
 
 def _restarted(before: State, after: Step) -> bool:
