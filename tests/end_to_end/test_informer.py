@@ -158,7 +158,8 @@ def test_a_namespace_without_a_role_does_not_hold_up_the_others(cluster: Cluster
     cluster.apply(namespace("other"))
     for name in ("prod", "other"):
         cluster.apply(service(name, "web"))
-    cluster.forbid("Service", "other")
+    for scope in ("", "other"):
+        cluster.forbid("Service", scope)
     with following(cluster.kubeconfig(), Selection(namespaces=("prod", "other"))) as seen:
         seen.until(lambda: "Service" in seen.synced)
 
