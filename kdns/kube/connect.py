@@ -123,7 +123,8 @@ def configure(access: Access) -> Configuration:
             )
         else:
             account = Path(access.service_account)
-            InClusterConfigLoader(account / "token", account / "ca.crt").load_and_set(configuration)
+            token, authority = str(account / "token"), str(account / "ca.crt")
+            InClusterConfigLoader(token, authority).load_and_set(configuration)
     except (ConfigException, OSError, ValueError, TypeError, yaml.YAMLError) as problem:
         where = f"kubeconfig {access.kubeconfig}" if access.kubeconfig else "service account"
         raise UsageError(f"{where}: {problem}") from problem

@@ -123,7 +123,7 @@ def test_a_paged_list_survives(server: FakeApiServer, fault: Fault) -> None:
 
 def test_an_expired_continue_token_leads_to_one_list_of_everything(server: FakeApiServer) -> None:
     server.watch_list = False
-    with following(access(server), pace=Pace(page=2)) as seen:
+    with following(Access(server.kubeconfig()), pace=Pace(page=2)) as seen:
         seen.until(lambda: "Service" in seen.synced)
         server.requests.clear()
         server.fault(Answer(410, "Expired"), "Service", "watch")
