@@ -14,6 +14,7 @@ from kdns.kube.changes import Init, InitDone
 from kdns.kube.exchange import (
     Bookmark,
     Broken,
+    List,
     Lost,
     Opened,
     Page,
@@ -73,6 +74,8 @@ def observe(status: Status, target: Target, before: State, reply: Reply, after: 
     """Take in what a reply says about the following itself; ``seen_at`` puts the time to it."""
     status = _counted(status, before, reply, after)
     match reply:
+        case Refused() if isinstance(after.request, List):
+            return status  # it wants to be read in another way, which is no trouble
         case Refused() | Broken() | Silent():
             return _troubled(status, target, reply)
         case Opened() if isinstance(before, Watching):

@@ -10,6 +10,7 @@ from kdns.kube.objects import Service
 from kdns.kube.resources import Selection
 from kdns.kube.watch import Pace
 from kdns.testing.apiserver import FakeApiServer
+from kdns.testing.conversation import Asked
 from kdns.testing.faults import (
     Answer,
     Cut,
@@ -124,7 +125,7 @@ def test_a_paged_list_survives(server: FakeApiServer, fault: Fault) -> None:
 def test_an_expired_continue_token_leads_to_one_list_of_everything(server: FakeApiServer) -> None:
     server.watch_list = False
     with following(Access(server.kubeconfig()), pace=Pace(page=2)) as seen:
-        seen.until(lambda: "Service" in seen.synced)
+        seen.until(lambda: any(resumes(asked) for asked in server.requests))
         server.requests.clear()
         server.fault(Answer(410, "Expired"), "Service", "watch")
         # The first page passes; what follows it has expired.
@@ -139,6 +140,10 @@ def test_an_expired_continue_token_leads_to_one_list_of_everything(server: FakeA
         (True, True),
         (False, False),
     ]
+
+
+def resumes(asked: Asked) -> bool:
+    return asked.kind == "Service" and asked.verb == "watch" and "resourceVersion" in asked.query
 
 
 def test_gzip_is_asked_for_lists_only(server: FakeApiServer) -> None:

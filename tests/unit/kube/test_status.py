@@ -65,6 +65,10 @@ def test_an_accepted_watch_is_life_but_not_after_silence() -> None:
     assert after(*SYNC, Silent(), Opened(), Bookmark("2")).state == "live"
 
 
+def test_to_be_read_in_pages_is_no_trouble() -> None:
+    assert not after(Refused(422, "Invalid")).trouble
+
+
 def test_a_regular_end_is_no_trouble() -> None:
     assert after(*SYNC, Ended()).state == "live"
 
@@ -88,7 +92,7 @@ def test_counts() -> None:
         (404, "the API server has no endpointslices.discovery.k8s.io"),
         (410, "the watch is too old to be resumed"),
         (429, "the API server has too much to do"),
-        (500, "the API server answers with status 500"),
+        (503, "the API server answers with status 503"),
     ],
 )
 def test_trouble_has_words(code: int, trouble: str) -> None:
