@@ -1,7 +1,7 @@
 """What the API source must do with any API server: the fake one, and a real one where there is."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from threading import main_thread
 from time import monotonic
 
@@ -13,18 +13,31 @@ from kdns.kube.watch import Pace
 from kdns.testing.apiserver import FakeApiServer
 from tests.end_to_end.cluster import Cluster, FakeCluster, endpoint_slice, namespace, service
 from tests.end_to_end.follower import Follower, following
+from tests.end_to_end.real import RealCluster
 
 KINDS: tuple[Kind, ...] = ("Namespace", "Service", "EndpointSlice")
 
 
-@pytest.fixture(params=["fake"])
+@pytest.fixture(params=["fake", "real"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The cluster to follow, with a namespace ``prod`` that nobody else uses."""
-    assert request.param == "fake"
+    yield from CLUSTERS[request.param](request)
+
+
+def fake(_: pytest.FixtureRequest) -> Iterator[Cluster]:
     with FakeApiServer(bookmarks=0.05) as server:
-        fake = FakeCluster(server)
-        fake.apply(namespace("prod"))
-        yield fake
+        found = FakeCluster(server)
+        found.apply(namespace("prod"))
+        yield found
+
+
+def real(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    with closing(RealCluster(request.getfixturevalue("control_plane"))) as found:
+        found.apply(namespace("prod"))
+        yield found
+
+
+CLUSTERS = {"fake": fake, "real": real}
 
 
 @pytest.fixture

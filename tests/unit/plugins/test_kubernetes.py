@@ -294,7 +294,7 @@ def test_rfc8914_stale_answers_say_so(question: str, code: int, text: str) -> No
     cluster.store.stale = STALE
     answer = cluster.ask(question, edns=1232)
 
-    assert [int(option.code) for option in answer.options] == [code]  # type: ignore[attr-defined]
+    assert [int(option.code) for option in answer.options] == [code]
     assert ede(answer) == text
 
 
@@ -343,7 +343,7 @@ def test_what_was_not_known_is_asked_again_after_the_list() -> None:
     for kind in KINDS:
         cluster.change(Init(kind))
         for item in F1:
-            if item.KIND == kind:
+            if kind == item.KIND:
                 cluster.change(Apply(item))
         cluster.change(InitDone(kind))
 
