@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Condition
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 from kdns.kube.changes import Change, Sink
 from kdns.kube.connect import Access, Connection
@@ -17,13 +17,11 @@ from kdns.kube.merge import Merger
 from kdns.kube.objects import Kind
 from kdns.kube.reflector import BATCH, Batch, Clock, Reflector, log
 from kdns.kube.resources import Selection, Target, targets
-from kdns.kube.status import Status, progress
+from kdns.kube.status import Status
 from kdns.kube.watch import Pace
 
 PENDING = 5_000
 """Changes that may wait for the event loop before the readers have to."""
-PAINT = 0.2
-"""Seconds between two pictures of the progress on a terminal."""
 JOIN = 2.0
 """Seconds that a reader gets to notice that it was stopped; as a daemon it holds up nothing."""
 
@@ -88,17 +86,22 @@ class ApiSource:
     ``async with ApiSource(sink, Access(kubeconfig)) as source: ...``
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - pace and clock are for tests, which cannot wait
         self,
         sink: Sink,
         access: Access | None = None,
         wanted: Selection | None = None,
         *,
+        told: Callable[[], None] = lambda: None,
         pace: Pace | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Read the configuration, or raise ``UsageError``; the network is not touched yet."""
+        """Read the configuration, or raise ``UsageError``; the network is not touched yet.
+
+        ``told`` is called, on the loop's thread, whenever ``statuses`` may have changed.
+        """
         self._sink = sink
+        self._told = told
         self._access = access or Access()
         self._pace = pace or Pace()
         self._clock = clock or Clock()
@@ -156,11 +159,12 @@ class ApiSource:
         self._statuses[target] = batch.status
         if merger is None:
             self._tell(batch.changes)
-            return
-        for change in batch.changes:
-            self._tell(merger.feed(target.namespace, change))
-        if batch.status.forbidden:
-            self._tell(merger.excuse(target.namespace))
+        else:
+            for change in batch.changes:
+                self._tell(merger.feed(target.namespace, change))
+            if batch.status.forbidden:
+                self._tell(merger.excuse(target.namespace))
+        self._told()
 
     def _tell(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -168,18 +172,6 @@ class ApiSource:
                 self._sink(change)
             except Exception:  # noqa: BLE001 - what one object does to the sink must not cost the others
                 log.exception("a change was not taken: %s", change)
-
-
-async def show_progress(source: ApiSource, terminal: TextIO) -> None:
-    """Draw the progress of the first sync over itself until it is complete."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    while not all(status.known for status in source.statuses):
-        terminal.write(f"\r\x1b[K{progress(source.statuses, loop.time() - began)}")
-        terminal.flush()
-        await asyncio.sleep(PAINT)
-    terminal.write(f"\r\x1b[K{progress(source.statuses, loop.time() - began)}\n")
-    terminal.flush()
 
 
 def _mergers(followed: Iterable[Target]) -> dict[Kind, Merger]:

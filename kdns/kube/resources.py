@@ -50,6 +50,7 @@ class Selection(Struct, frozen=True):
     """Label selector of everything but Namespaces."""
     namespace_labels: str = ""
     """Label selector of Namespaces."""
+    endpoints: bool = True
     pods: bool = False
     imports: bool = False
     """ServiceImports of KEP-1645."""
@@ -83,7 +84,9 @@ class Target(Struct, frozen=True):
 
 def targets(wanted: Selection) -> tuple[Target, ...]:
     """Return what must be followed to know the selected part of the cluster."""
-    kinds: list[Kind] = ["Service", "EndpointSlice"]
+    kinds: list[Kind] = ["Service"]
+    if wanted.endpoints:
+        kinds.append("EndpointSlice")
     if wanted.pods:
         kinds.append("Pod")
     if wanted.imports:

@@ -4,6 +4,7 @@ A fold of the replies beside ``watch.step``. Knows no sockets, no clock and no D
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Literal, TypeAlias
 
@@ -109,6 +110,37 @@ def progress(statuses: Iterable[Status], elapsed: float) -> str:
     """Return one line about the first sync: objects per resource, and the time it takes."""
     counts = (f"{_name(status)} {status.objects}{_mark(status)}" for status in statuses)
     return f"syncing {elapsed:.1f} s: {', '.join(counts)}"
+
+
+def staleness(statuses: Iterable[Status]) -> str:
+    """Say which collections may be out of date, since when and why; empty when none is."""
+    stale = [status for status in statuses if status.state == "stale"]
+    if not stale:
+        return ""
+    names = ", ".join(dict.fromkeys(map(_name, stale)))
+    since = min(status.since for status in stale)
+    reasons = "; ".join(dict.fromkeys(status.trouble for status in stale if status.trouble))
+    return f"{names} stale since {moment(since)}: {reasons or 'not known to be current'}"
+
+
+def describe(status: Status, now: float) -> str:
+    """Return one line for the readiness report."""
+    name = _name(status)
+    match status.state:
+        case "live":
+            age = max(0.0, now - status.heard)
+            return f"{name}: live, {status.objects} objects, last news {age:.0f} s ago"
+        case "stale":
+            return f"{name}: stale since {moment(status.since)}: {status.trouble}"
+        case "syncing":
+            return f"{name}: syncing{': ' + status.trouble if status.trouble else ''}"
+        case "assumed":
+            return f"{name}: the configured ones are taken to exist: {status.trouble}"
+
+
+def moment(seconds: float) -> str:
+    """Write a time of day, UTC, to the second (RFC 3339)."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _mark(status: Status) -> str:

@@ -8,6 +8,7 @@ whoever prepared something from them must prepare it again. A list between ``Ini
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
+from itertools import chain
 from typing import TypeAlias
 
 from kdns.kube.changes import Apply, Change, Delete, Init, InitDone
@@ -128,6 +129,10 @@ class Store:
             if not everything[index].startswith(prefix):
                 return
             yield everything[index]
+
+    def objects(self, kinds: Iterable[Kind]) -> Iterator[Object]:
+        """Yield every object of these kinds."""
+        return chain.from_iterable(self._objects[kind].values() for kind in kinds)
 
     def count(self, kind: Kind) -> int:
         """Return how many objects of a kind there are."""

@@ -1,10 +1,9 @@
 import asyncio
-import io
 from threading import Thread
 
 import pytest
 
-from kdns.kube.api import PENDING, ApiSource, Bridge, show_progress
+from kdns.kube.api import PENDING, ApiSource, Bridge
 from kdns.kube.changes import Change, Init, InitDone
 from kdns.kube.connect import Access
 from kdns.kube.reflector import Batch
@@ -16,21 +15,6 @@ TARGET = Target(RESOURCES["Service"])
 STATUS = Status("Service", "services")
 FULL = Batch(TARGET, STATUS, (Init("Service"),) * PENDING)
 LAST = Batch(TARGET, STATUS, (InitDone("Service"),))
-
-
-def test_progress_is_drawn_until_everything_is_known() -> None:
-    terminal, told = io.StringIO(), list[Change]()
-
-    async def scenario(kubeconfig: str) -> None:
-        async with ApiSource(told.append, Access(kubeconfig)) as source:
-            await show_progress(source, terminal)
-
-    with FakeApiServer() as server:
-        asyncio.run(scenario(server.kubeconfig()))
-
-    first, *_, last = terminal.getvalue().split("\r\x1b[K")[1:]
-    assert "services 0..." in first
-    assert last.endswith("namespaces 0, services 0, endpointslices 0\n")
 
 
 def test_a_sink_that_fails_gets_the_next_change(caplog: pytest.LogCaptureFixture) -> None:
