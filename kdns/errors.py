@@ -2,7 +2,7 @@
 
 KdnsError
 ├── MalformedMessage   the client sent it: answered with an rcode or with silence, never logged
-├── UsageError         the command line asked for something impossible: exit status 2
+├── UsageError         the command line asked for something impossible
 ├── ManifestError      the operator wrote it: names file, line and what was expected
 ├── SnapshotError      a file of an earlier run: warned about, and done without
 └── UpstreamError      an upstream resolver failed: the client gets SERVFAIL and the reason

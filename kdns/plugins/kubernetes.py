@@ -4,6 +4,8 @@ Turns the outcome of a look-up into a response: the SOA and the reason of a nega
 of an alias, the CNAME of a completed short name. The look-up itself is ``kdns.zone``.
 """
 
+from contextlib import suppress
+
 from msgspec.structs import replace
 
 from kdns.chain import MAX_DEPTH, Answer, Handler, Relay, Request, Response, again
@@ -38,8 +40,7 @@ class Kubernetes:
         async def handle(request: Request) -> Response:
             question = self._authority.question(request.query)
             if question is None:
-                completed = await self._complete(request) if self._authority.search else None
-                return self._dated(completed) if completed else await following(request)
+                return await self._elsewhere(request, following)
             outcome = lookup.answer(self._store, self._authority, question)
             if isinstance(outcome, NoName) and self._leaves(outcome, request.query.name):
                 return await following(request)
@@ -121,8 +122,17 @@ class Kubernetes:
 
     # -- short names --------------------------------------------------------------------------
 
-    async def _complete(self, request: Request) -> Answer | None:
-        """Try the search domains in turn; None when the name is nobody's short name."""
+    async def _elsewhere(self, request: Request, following: Handler) -> Response:
+        """Answer for a name outside every zone: a short name, or the next plugin's."""
+        missing: list[NoName] = []
+        completed = await self._complete(request, missing)
+        if completed is not None:
+            return self._dated(completed)
+        response = await following(request)
+        return _explained(response, missing) if missing else response
+
+    async def _complete(self, request: Request, missing: list[NoName]) -> Answer | None:
+        """Try the search domains in turn; None, and why, when the name is nobody's short name."""
         query = request.query
         owners: Owners = (SYNC,)
         for domain in self._authority.search:
@@ -132,7 +142,9 @@ class Kubernetes:
                 continue
             outcome = lookup.answer(self._store, self._authority, question)
             owners = (*owners, *outcome.owners)
-            if not isinstance(outcome, NoName) and not _is_empty(outcome):
+            if isinstance(outcome, NoName):
+                missing.append(outcome)
+            elif not _is_empty(outcome):
                 return await self._completed(request, question, outcome, owners)
         return None
 
@@ -162,6 +174,25 @@ def _led_by(link: Record, owners: Owners, rest: Answer, rcode: int) -> Answer:
 
 def _is_empty(outcome: Lookup) -> bool:
     return isinstance(outcome, NoData) and outcome.empty
+
+
+def _explained(response: Response, missing: list[NoName]) -> Response:
+    """Add to a negative response why the name is no short name of the cluster's."""
+    # Of interest is the search domain that got furthest: past the namespace, if any did.
+    text = "as a short name: " + max(reversed(missing), key=_reach).reason
+    match response:
+        case Answer(Sections(rcode=codes.REFUSED, ede=(code, refused)) as sections):
+            return Answer(replace(sections, ede=(code, f"{text}; {refused}")))
+        case Relay(message) if relay.rcode(message) == codes.NXDOMAIN:
+            with suppress(UpstreamError):
+                return Relay(relay.explain(message, codes.EDE_OTHER, text))
+            return response
+        case _:
+            return response
+
+
+def _reach(name: NoName) -> int:
+    return len(name.needs)
 
 
 def _read(response: Relay, query: Query) -> Answer:

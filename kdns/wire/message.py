@@ -188,12 +188,13 @@ def _opt(edns: Edns, sections: Sections) -> bytes:
         _OPTION.pack(code, len(data)) + data for code, data in edns.options if code in _ECHOED
     )
     if sections.ede is not None:
-        options += _extended_error(*sections.ede)
+        options += extended_error(*sections.ede)
     ttl = sections.rcode >> 4 << 24 | (DO if edns.do else 0)
     return b"\0" + _FIXED.pack(codes.OPT, edns.size, ttl, len(options)) + options
 
 
-def _extended_error(code: int, text: str) -> bytes:
+def extended_error(code: int, text: str) -> bytes:
+    """Write the EDNS option of an extended error (RFC 8914 section 2)."""
     data = code.to_bytes(2) + text.encode()[:MAX_EDE_TEXT].decode(errors="ignore").encode()
     return _OPTION.pack(codes.EDNS_EDE, len(data)) + data
 

@@ -56,6 +56,17 @@ def census(store: Store, service: Service) -> str:
     return f"{sum(endpoint.ready for endpoint in endpoints)}/{len(endpoints)}"
 
 
+def unready_names(store: Store, settings: Settings, service: Service) -> set[str]:
+    """Return the names that endpoints would have if they were ready."""
+    return {
+        endpoint_name(settings, endpoint, address)
+        for item in store.slices(service)
+        for endpoint in item.endpoints
+        if not endpoint.ready
+        for address in endpoint.addresses
+    }
+
+
 def endpoint_name(settings: Settings, endpoint: Endpoint, address: str) -> str:
     """Name an endpoint: its hostname, its pod if that is wanted and one label, or its address.
 

@@ -23,7 +23,7 @@ from kdns.wire.names import Name
 from kdns.wire.records import Record
 from kdns.zone.answers import Alias, Found, Lookup, NoData, NoName, Owners, found
 from kdns.zone.authority import Authority, Question
-from kdns.zone.endpoints import Backend, census, ready_backends
+from kdns.zone.endpoints import Backend, census, ready_backends, unready_names
 from kdns.zone.settings import Settings
 
 _FAMILIES = {codes.A: "IPv4", codes.AAAA: "IPv6"}
@@ -302,7 +302,9 @@ def _no_port(scope: Scope, port: str, protocol: str) -> str:
 
 
 def _no_endpoint(scope: Scope, name: str, backends: list[Backend]) -> str:
-    known = [backend.name for backend in backends]
+    if name in unready_names(scope.store, scope.settings, scope.service):
+        return f"endpoint {name} of service {scope.service.name} is not ready"
+    known = sorted(dict.fromkeys(backend.name for backend in backends))
     return f"service {scope.service.name} has no endpoint named {name}{_has(known)}"
 
 
