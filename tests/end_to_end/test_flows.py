@@ -3,6 +3,7 @@
 Every test has a namespace of its own; each waits for the answer, never for the clock.
 """
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,10 @@ from pathlib import Path
 import dns.message
 import pytest
 
+from kdns.kube.api import ApiSource
+from kdns.kube.changes import Change, InitDone
+from kdns.kube.connect import Access
+from kdns.kube.objects import Kind
 from tests.cluster import ede, lines, rcode
 from tests.controlplane.objects import (
     DNS_RULES,
@@ -255,3 +260,34 @@ def test_the_kubernetes_service_is_there(controllers: ControlPlane, running: Kdn
     with kdns("serve", "--kubeconfig", str(controllers.kubeconfig()), "--upstream", "none") as own:
         own.comes_to("kubernetes.default. A", lambda answer: len(answer.answer) == 2, PATIENCE)
     _become(running, "kubernetes.default.svc.cluster.local.", "10.96.0.1")
+
+
+def test_the_service_account_of_a_pod(
+    controllers: ControlPlane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controllers.request(
+        "POST", "/api/v1/namespaces/default/serviceaccounts", {"metadata": {"name": "kdns-pod"}}
+    )
+    user = "system:serviceaccount:default:kdns-pod"
+    grant(controllers.api, user)
+    (tmp_path / "token").write_text(controllers.service_account_token("default", "kdns-pod"))
+    (tmp_path / "ca.crt").write_bytes(controllers.keys.authority.read_bytes())
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(controllers.port))
+
+    async def follow() -> set[Kind]:
+        listed: set[Kind] = set()
+        complete = asyncio.Event()
+
+        def take(change: Change) -> None:
+            if isinstance(change, InitDone):
+                listed.add(change.kind)
+            if listed == source.kinds:
+                complete.set()
+
+        source = ApiSource(take, Access(service_account=str(tmp_path)))
+        async with source, asyncio.timeout(PATIENCE):
+            await complete.wait()
+        return listed
+
+    assert asyncio.run(follow()) == {"Namespace", "Service", "EndpointSlice"}
