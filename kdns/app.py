@@ -133,9 +133,13 @@ async def serving(options: Options) -> AsyncIterator[Server]:
         admin = options.admin
         if admin is not None:
             admin = admin[0], stack.enter_context(administered(*admin, source.statuses))
-        example = names.to_text(names.of("dns-version") + authority.primary) + " TXT"
-        names_ = tuple(map(str, upstreams))
-        yield Server(tuple(addresses), names_, admin, example, source)
+        yield Server(
+            addresses=tuple(addresses),
+            upstreams=tuple(map(str, upstreams)),
+            admin=admin,
+            example=names.to_text(names.of("dns-version") + authority.primary) + " TXT",
+            source=source,
+        )
 
 
 class _State:

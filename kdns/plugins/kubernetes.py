@@ -62,6 +62,8 @@ class Kubernetes:
         ede = (codes.EDE_STALE_ANSWER, stale)
         if sections.ede is not None:
             code, reason = sections.ede
+            if reason.endswith(stale):  # the target of an alias said so already
+                return answer
             ede = (_STALE.get(sections.rcode, code), f"{reason}; {stale}")
         return replace(answer, sections=replace(sections, ede=ede))
 

@@ -66,8 +66,8 @@ def test_the_controllers_slices_become_records(
     api, ns = controllers.api, fresh_namespace
     add_service(api, ns, "db", clusterIP="None")
     for number in range(3):
-        member = {"hostname": f"db-{number}", "subdomain": "db"}
-        add_pod(api, ns, f"db-{number}", f"10.244.3.{number}", app="db", **member)
+        pod = f"db-{number}"
+        add_pod(api, ns, pod, f"10.244.3.{number}", app="db", hostname=pod, subdomain="db")
     name = f"db.{ns}.svc.cluster.local."
 
     _become(running, name, "10.244.3.0", "10.244.3.1", "10.244.3.2")

@@ -298,6 +298,13 @@ def test_rfc8914_stale_answers_say_so(question: str, code: int, text: str) -> No
     assert ede(answer) == text
 
 
+def test_a_stale_alias_says_so_once() -> None:
+    cluster = Cluster(INSIDE)
+    cluster.store.stale = STALE
+
+    assert ede(cluster.ask("first.a.svc.cluster.local. A", edns=1232)) == STALE
+
+
 LISTED: dict[str, tuple[tuple[Kind, ...], str, str]] = {
     "a missing service": (("Namespace", "Service"), "x.testns.svc.cluster.local. A", "NXDOMAIN"),
     "a missing namespace": (("Namespace",), "x.nowhere.svc.cluster.local. A", "NXDOMAIN"),
