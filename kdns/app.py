@@ -180,9 +180,10 @@ async def _from_manifests(
         assign=wanted.assign,
         labels=settings.labels,
         namespace_labels=settings.namespace_labels,
+        imports=bool(settings.multicluster),
     )
     summary = source.load().summary
-    about = tuple(filter(None, (f"serving {summary}", summary.ignored)))
+    about = tuple(filter(None, (f"serving {summary}", summary.ignored, summary.warning)))
     synced = asyncio.Event()
     synced.set()
     watching = asyncio.create_task(source.watch())

@@ -32,13 +32,15 @@ class UsageError(KdnsError):
 class ManifestError(KdnsError):
     """A manifest that cannot be used.
 
-    Its text reads ``file:line: what was found, what was expected``; ``line`` counts from 1.
+    Its text reads ``file:line: what was found, what was expected``; ``line`` counts from 1, and
+    is 0 for what has no lines: a file that cannot be read.
     """
 
     def __init__(self, path: str, line: int, text: str) -> None:
-        super().__init__(f"{path}:{line}: {text}")
+        super().__init__(f"{path}:{line}: {text}" if line else f"{path}: {text}")
         self.path = path
         self.line = line
+        self.text = text
 
 
 class SnapshotError(KdnsError):
