@@ -83,7 +83,7 @@ class Kubernetes:
     def _negative(self, question: Question, rcode: int, reason: str, owners: Owners) -> Answer:
         soa = apex.soa(self._store, self._authority, question.origin)
         sections = Sections(rcode, authority=(soa,), ede=(codes.EDE_OTHER, reason))
-        # An answer that no object made still has to be kept: the zone owns it.
+        # What no object made is still to be kept: the zone itself owns it.
         return Answer(sections, owners or apex.ALWAYS)
 
     def _unsynced(self, question: Question, reason: str) -> Answer:
@@ -118,7 +118,8 @@ class Kubernetes:
         failed = sections.rcode not in {codes.NOERROR, codes.NXDOMAIN}
         target = self._authority.question(ask(alias.target, question.rtype))
         if failed or (target is not None and not sections.answer):
-            return self._negative(question, codes.NOERROR, "the target has no address", rest.owners)
+            nothing = self._negative(question, codes.NOERROR, "the target has no address", ())
+            return replace(nothing, owners=_joined(alias.owners, rest))
         bare = Sections(answer=sections.answer, truncated=sections.truncated)
         return _led_by(alias.record, alias.owners, Answer(bare, rest.owners), codes.NOERROR)
 
@@ -171,7 +172,12 @@ def _led_by(link: Record, owners: Owners, rest: Answer, rcode: int) -> Answer:
     """Set a CNAME in front of an answer; it is kept only if that answer may be."""
     sections = rest.sections
     joined = replace(sections, rcode=rcode, answer=(link, *sections.answer), authoritative=True)
-    return Answer(joined, (*owners, *rest.owners) if rest.owners else ())
+    return Answer(joined, _joined(owners, rest))
+
+
+def _joined(owners: Owners, rest: Answer) -> Owners:
+    """Return the owners of an answer that is made with another one; that may have none."""
+    return (*owners, *rest.owners) if rest.owners else ()
 
 
 def _is_empty(outcome: Lookup) -> bool:

@@ -79,6 +79,11 @@ class Reply(Struct, frozen=True, gc=False):
         return int.from_bytes(self.message[6:8])
 
     @property
+    def has_soa(self) -> bool:
+        """Whether it says for how long its negative answer holds (RFC 2308 section 3)."""
+        return any(place.rtype == codes.SOA for place in self.places)
+
+    @property
     def lowest_ttl(self) -> int | None:
         """Seconds for which all of it may be kept; None without any record."""
         return min((_ttl(self.message, place) for place in self.places), default=None)
@@ -252,6 +257,9 @@ def _with_flags(message: bytes, flags: int) -> bytes:
 def _cut(reply: Reply, limit: int) -> bytes:
     """Keep as many whole records as fit, and OPT (RFC 6891 section 7)."""
     opt = b"" if reply.opt is None else reply.message[reply.opt.start : reply.opt.end]
+    if reply.opt is not None and reply.question_end + len(opt) > limit:
+        # Options are the upstream's own; OPT itself has to stay.
+        opt = opt[: reply.opt.fixed - reply.opt.start + _FIXED.size - 2] + b"\0\0"
     kept = sum(place.end + len(opt) <= limit for place in reply.places)
     needed = sum(HEADER.unpack_from(reply.message)[3:5])
     # RFC 2181 section 9: TC is not set for additional data that might as well be missing.
