@@ -46,6 +46,11 @@ class TcpServer:
         """Take over a bound socket and accept connections."""
         self._server = await asyncio.start_server(self._accept, sock=listening)
 
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self._connections)
+
     async def close(self) -> None:
         """Stop listening and close every connection."""
         if self._server is not None:
