@@ -237,7 +237,9 @@ class _Following:
             self.synced.set()
             if self.keeper is not None:
                 self.keeper.changed()
-        self._state.age(staleness(statuses) if self.synced.is_set() else self._warm)
+        # One collection may be stale before another was ever listed.
+        warm = "" if self.synced.is_set() else self._warm
+        self._state.age("; ".join(filter(None, (staleness(statuses), warm))))
 
     def _contents(self) -> Contents:
         kinds = self.source.kinds

@@ -158,6 +158,13 @@ def test_410_after_the_history_was_compacted(
     made = add_service(controllers.api, fresh_namespace, "web")
     name = f"web.{fresh_namespace}.svc.cluster.local."
     _become(running, name, made["spec"]["clusterIP"])
+    # What the watches have seen is older than the history that will be left.
+    for number in range(3):
+        controllers.request(
+            "POST",
+            f"/api/v1/namespaces/{fresh_namespace}/configmaps",
+            {"metadata": {"name": f"passes-by-{number}"}},
+        )
 
     controllers.forget_history()
     controllers.request("DELETE", f"/api/v1/namespaces/{fresh_namespace}/services/web")

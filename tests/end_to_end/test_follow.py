@@ -114,6 +114,15 @@ def test_an_outage_is_admitted_in_answers(server: FakeApiServer) -> None:
     assert "the API server cannot be reached" in ede(stale)
 
 
+def test_an_outage_before_everything_was_listed_is_admitted_too(server: FakeApiServer) -> None:
+    server.forbid("EndpointSlice")
+    with _following(server) as running:
+        running.comes_to("web.default.svc.cluster.local. A", _is("A 10.96.0.80"))
+        running.comes_to("x.default.svc.cluster.local. A", _fails_with("NXDOMAIN"))
+        with server.outage():
+            running.comes_to("web.default.svc.cluster.local. A", _says("stale since 20"))
+
+
 def test_a_relist_brings_what_changed_and_empties_nothing(server: FakeApiServer) -> None:
     with _following(server) as running:
         running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
