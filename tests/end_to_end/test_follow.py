@@ -201,19 +201,18 @@ def test_readiness_and_metrics_tell_the_age_of_the_data(server: FakeApiServer) -
     server.forbid("EndpointSlice")
     with _following(server, "--admin", "127.0.0.1:0") as running:
         port = int(running.wait_for(r"/metrics on http://127\.0\.0\.1:(\d+)")[1])
-        running.wait_for("cannot list endpointslices")
-        status, report = _http(port, "/ready")
-        assert status == 503
-        assert "endpointslices: syncing: cannot list endpointslices.discovery.k8s.io" in report
+        missing = "endpointslices: syncing: cannot list endpointslices.discovery.k8s.io"
+        running.comes_to("cluster.local. SOA", lambda _: missing in _http(port, "/ready")[1])
+        assert _http(port, "/ready")[0] == 503
 
         server.permit("EndpointSlice")
         running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
-        status, report = _http(port, "/ready")
+        running.comes_to("cluster.local. SOA", lambda _: _http(port, "/ready")[0] == 200)
+        report = _http(port, "/ready")[1]
         metrics = _http(port, "/metrics")[1]
         assert _http(port, "/health") == (200, "OK")
         assert _http(port, "/")[0] == 404
 
-    assert status == 200
     assert re.search(r"^services: live, 2 objects, last news \d+ s ago$", report, re.MULTILINE)
     where = '{namespace="",resource="services"'
     assert f'kdns_kubernetes_state{where},state="live"}} 1.0' in metrics
