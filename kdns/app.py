@@ -7,14 +7,19 @@ can run twice in one process. The command line is ``cli``.
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
 from msgspec import Struct
 
+from kdns.admin import administered
 from kdns.chain import Handler, Plugin, compose
-from kdns.kube.changes import Change
+from kdns.kube.changes import Apply, Change
 from kdns.kube.manifests import ManifestSource
+from kdns.kube.resources import Selection
+from kdns.kube.snapshot import Contents, Keeper, load
+from kdns.kube.status import Status, moment, staleness
 from kdns.kube.store import Store
 from kdns.plugins.cache import Cache
 from kdns.plugins.forward import Forward, refuse
@@ -31,11 +36,32 @@ log = logging.getLogger(__name__)
 REVERSE = ("in-addr.arpa", "ip6.arpa")
 
 
+class FromManifests(Struct, frozen=True):
+    """Serve what manifests say."""
+
+    paths: tuple[str, ...]
+    """Files and directories; ``-`` is standard input."""
+    assign: bool = True
+    """Whether addresses and endpoints that a cluster would have added are simulated."""
+
+
+class FromCluster(Struct, frozen=True):
+    """Serve what an API server says."""
+
+    kubeconfig: str = ""
+    """Path of a kubeconfig; empty for the service account of the pod."""
+    context: str = ""
+    """Context of the kubeconfig; empty for its current one."""
+    snapshot: str = ""
+    """Path of the file that keeps the last known objects for the next start; empty for none."""
+    snapshot_max_age: float = 86_400.0
+    """Seconds; an older snapshot is not used."""
+
+
 class Options(Struct, frozen=True):
     """What a server is started with when there is no Corefile."""
 
-    manifests: tuple[str, ...]
-    """Files and directories; ``-`` is standard input."""
+    source: FromManifests | FromCluster
     settings: Settings
     port: int = 1053
     """0 takes a free one."""
@@ -44,8 +70,8 @@ class Options(Struct, frozen=True):
     upstream: tuple[str, ...] | None = None
     """``ADDR[:PORT]`` of the resolvers for all other names; those of resolv.conf when None,
     none at all when empty."""
-    assign: bool = True
-    """Whether addresses and endpoints that a cluster would have added are simulated."""
+    admin: tuple[str, int] | None = None
+    """Where ``/ready``, ``/health`` and ``/metrics`` are served; nowhere when None."""
 
 
 class Server(Struct, frozen=True):
@@ -53,11 +79,21 @@ class Server(Struct, frozen=True):
 
     addresses: tuple[Address, ...]
     """Where it listens, UDP and TCP."""
-    loaded: str
-    """What it serves, in words."""
-    ignored: str
-    """What was read and is not served, in words; empty when there is nothing."""
     upstreams: tuple[str, ...]
+    admin: Address | None
+    """Where ``/ready``, ``/health`` and ``/metrics`` are."""
+    source: "Source"
+
+
+class Source(Struct, frozen=True):
+    """Where the data of a running server come from."""
+
+    about: tuple[str, ...]
+    """Lines for people: what is served."""
+    synced: asyncio.Event
+    """Set when everything was listed once."""
+    statuses: Callable[[], tuple[Status, ...]]
+    """How each collection of the API server is doing; none for manifests."""
 
 
 def kubeadm(
@@ -80,35 +116,150 @@ async def serving(options: Options) -> AsyncIterator[Server]:
     Raises ManifestError for manifests that cannot be used and UsageError for options that cannot
     be carried out, both before anything listens.
     """
-    store, table = Store(), AnswerTable()
-
-    def take(change: Change) -> None:
-        table.drop(store.apply(change))
-        table.serial.set(store.serial)
-
+    state = _State()
     authority = Authority(options.settings, _own_addresses(options.bind))
     upstreams = _upstreams(options)
-    chain = _chain(store, authority, upstreams)
-    source = ManifestSource(
-        options.manifests,
-        take,
-        assign=options.assign,
-        labels=options.settings.labels,
-        namespace_labels=options.settings.namespace_labels,
-    )
-    loaded = source.load()
     recursion = bool(upstreams) and not options.settings.compat
-    responder = Responder(chain, table, recursion=recursion)
-    async with listening(options.bind, options.port, responder) as addresses:
-        watching = asyncio.create_task(source.watch())
-        try:
-            summary = loaded.summary
-            names = tuple(map(str, upstreams))
-            yield Server(tuple(addresses), str(summary), summary.ignored, names)
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
+    chain = _chain(state.store, authority, upstreams)
+    responder = Responder(chain, state.table, recursion=recursion)
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(_source(options, state))
+        addresses = await stack.enter_async_context(
+            listening(options.bind, options.port, responder)
+        )
+        admin = options.admin
+        if admin is not None:
+            admin = admin[0], stack.enter_context(administered(*admin, source.statuses))
+        yield Server(tuple(addresses), tuple(map(str, upstreams)), admin, source)
+
+
+class _State:
+    """The store and the answers that were prepared from it, changed together."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.table = AnswerTable()
+
+    def take(self, change: Change) -> None:
+        """Take in a change and drop the answers that it touched."""
+        self.table.drop(self.store.apply(change))
+        self.table.serial.set(self.store.serial)
+
+    def age(self, stale: str) -> None:
+        """Say in all answers from now on that they may be out of date, or no longer."""
+        if stale != self.store.stale:
+            self.store.stale = stale
+            self.table.clear()
+
+
+def _source(options: Options, state: _State) -> AbstractAsyncContextManager[Source]:
+    match options.source:
+        case FromManifests():
+            return _from_manifests(options.source, options.settings, state)
+        case FromCluster():
+            return _from_cluster(options.source, options.settings, state)
+
+
+@asynccontextmanager
+async def _from_manifests(
+    wanted: FromManifests, settings: Settings, state: _State
+) -> AsyncIterator[Source]:
+    """Load the manifests, then watch their files."""
+    source = ManifestSource(
+        wanted.paths,
+        state.take,
+        assign=wanted.assign,
+        labels=settings.labels,
+        namespace_labels=settings.namespace_labels,
+    )
+    summary = source.load().summary
+    about = tuple(filter(None, (f"serving {summary}", summary.ignored)))
+    synced = asyncio.Event()
+    synced.set()
+    watching = asyncio.create_task(source.watch())
+    try:
+        yield Source(about, synced, tuple)
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+@asynccontextmanager
+async def _from_cluster(
+    wanted: FromCluster, settings: Settings, state: _State
+) -> AsyncIterator[Source]:
+    """Begin with the snapshot, if there is one; then follow the API server."""
+    following = _Following(wanted, settings, state)
+    async with AsyncExitStack() as stack:
+        if following.keeper is not None:
+            await stack.enter_async_context(following.keeper)
+        source = await stack.enter_async_context(following.source)
+        yield Source(following.about, following.synced, lambda: source.statuses)
+
+
+class _Following:
+    """An API server that is followed into a state, and the snapshot of what was seen there."""
+
+    def __init__(self, wanted: FromCluster, settings: Settings, state: _State) -> None:
+        # The kubernetes package costs 0.4 s and 35 MB, which manifests do not need.
+        from kdns.kube.api import ApiSource  # noqa: PLC0415
+        from kdns.kube.connect import Access  # noqa: PLC0415
+
+        self._state = state
+        self.synced = asyncio.Event()
+        access = Access(wanted.kubeconfig, wanted.context)
+        self.source = ApiSource(self._take, access, _selection(settings), told=self._told)
+        self._warm = _begin_with_snapshot(wanted, state) if wanted.snapshot else ""
+        self.keeper = Keeper(Path(wanted.snapshot), self._contents) if wanted.snapshot else None
+        follows = f"following {wanted.kubeconfig or 'the API server of this cluster'}"
+        self.about = (follows, self._warm) if self._warm else (follows,)
+
+    def _take(self, change: Change) -> None:
+        self._state.take(change)
+        # Before everything is listed, the snapshot of the run before is the better one.
+        if self.keeper is not None and self.synced.is_set():
+            self.keeper.changed()
+
+    def _told(self) -> None:
+        statuses = self.source.statuses
+        if not self.synced.is_set() and all(status.known for status in statuses):
+            self.synced.set()
+            if self.keeper is not None:
+                self.keeper.changed()
+        self._state.age(staleness(statuses) if self.synced.is_set() else self._warm)
+
+    def _contents(self) -> Contents:
+        kinds = self.source.kinds
+        return kinds, self._state.store.objects(kinds)
+
+
+def _begin_with_snapshot(wanted: FromCluster, state: _State) -> str:
+    """Load what an earlier run knew; return words for its age, empty where there is nothing.
+
+    Its objects are no complete list: what it does not have may have been made since, so other
+    names stay unknown until the API server was listed.
+    """
+    snapshot = load(Path(wanted.snapshot), wanted.snapshot_max_age)
+    if snapshot is None:
+        return ""
+    for item in snapshot.objects:
+        state.take(Apply(item))
+    stale = f"from the snapshot of {moment(snapshot.written)}"
+    state.age(stale)
+    return stale
+
+
+def _selection(settings: Settings) -> Selection:
+    """Follow only what an option needs."""
+    return Selection(
+        namespaces=settings.namespaces,
+        labels=settings.labels,
+        namespace_labels=settings.namespace_labels,
+        endpoints=not settings.noendpoints,
+        pods=settings.pods == "verified",
+        imports=bool(settings.multicluster),
+    )
 
 
 def _chain(store: Store, authority: Authority, upstreams: Sequence[resolvconf.Upstream]) -> Handler:

@@ -4,6 +4,7 @@ KdnsError
 ├── MalformedMessage   the client sent it: answered with an rcode or with silence, never logged
 ├── UsageError         the command line asked for something impossible: exit status 2
 ├── ManifestError      the operator wrote it: names file, line and what was expected
+├── SnapshotError      a file of an earlier run: warned about, and done without
 └── UpstreamError      an upstream resolver failed: the client gets SERVFAIL and the reason
 """
 
@@ -38,6 +39,10 @@ class ManifestError(KdnsError):
         super().__init__(f"{path}:{line}: {text}")
         self.path = path
         self.line = line
+
+
+class SnapshotError(KdnsError):
+    """A snapshot that cannot be used: damaged, too old, or of another version of kdns."""
 
 
 class UpstreamError(KdnsError):

@@ -8,6 +8,7 @@ whoever prepared something from them must prepare it again. A list between ``Ini
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
+from itertools import chain
 from typing import TypeAlias
 
 from kdns.kube.changes import Apply, Change, Delete, Init, InitDone
@@ -17,7 +18,7 @@ Owner: TypeAlias = tuple[str, ...]
 """What an answer was made from, as a name: see the functions below."""
 
 SYNC: Owner = ("sync",)
-"""Touched when the last missing list is complete."""
+"""Touched when the first list of a kind is complete."""
 ADDRESSES: Owner = ("addresses",)
 """Touched when an address of a Service or an endpoint comes or goes."""
 NAMESPACES: Owner = ("namespaces",)
@@ -62,12 +63,13 @@ def address_key(text: str) -> str:
 class Store:
     """Everything that kdns knows of a cluster."""
 
-    def __init__(self, kinds: Iterable[Kind] = KINDS) -> None:
-        """Expect complete lists of these kinds before ``synced``."""
+    def __init__(self) -> None:
+        self.stale = ""
+        """Why what is here may be out of date, in words; empty when it is not."""
         self.namespaces: dict[str, Namespace] = {}
         self.serial = 0
         """Highest resourceVersion seen, so that servers that saw the same objects agree."""
-        self._missing = set(kinds)
+        self._listed: set[Kind] = set()
         self._objects: dict[Kind, dict[Key, Object]] = {kind: {} for kind in KINDS}
         self._incoming: dict[Kind, dict[Key, Object]] = {}
         self._slices: dict[Owner, dict[str, EndpointSlice]] = {}
@@ -78,10 +80,9 @@ class Store:
 
     # -- reading ------------------------------------------------------------------------------
 
-    @property
-    def synced(self) -> bool:
-        """Whether every expected kind was listed once. It is never false again."""
-        return not self._missing
+    def lists(self, kinds: Iterable[Kind]) -> bool:
+        """Whether each of these kinds was listed once. It is never false again."""
+        return self._listed.issuperset(kinds)
 
     def service(self, namespace: str, name: str, *, imported: bool = False) -> Service | None:
         """Return the Service (or ServiceImport) of that name."""
@@ -129,6 +130,10 @@ class Store:
                 return
             yield everything[index]
 
+    def objects(self, kinds: Iterable[Kind]) -> Iterator[Object]:
+        """Yield every object of these kinds."""
+        return chain.from_iterable(self._objects[kind].values() for kind in kinds)
+
     def count(self, kind: Kind) -> int:
         """Return how many objects of a kind there are."""
         return len(self._objects[kind])
@@ -162,8 +167,8 @@ class Store:
             touched |= self._delete(Delete(kind, key))
         for item in incoming.values():
             touched |= self._put(item)
-        if kind in self._missing:
-            self._missing.remove(kind)
+        if kind not in self._listed:
+            self._listed.add(kind)
             touched.add(SYNC)
         return touched
 

@@ -22,6 +22,9 @@ _ALIAS_EDNS = Edns(size=1232)
 """What the rest of an alias is asked for with: fits every path unfragmented (DNS flag day 2020)."""
 
 
+_STALE = {codes.NOERROR: codes.EDE_STALE_ANSWER, codes.NXDOMAIN: codes.EDE_STALE_NXDOMAIN}
+
+
 class Kubernetes:
     """Answers for the zones of an ``Authority`` from a ``Store``."""
 
@@ -36,21 +39,32 @@ class Kubernetes:
             question = self._authority.question(request.query)
             if question is None:
                 completed = await self._complete(request) if self._authority.search else None
-                return completed or await following(request)
+                return self._dated(completed) if completed else await following(request)
             outcome = lookup.answer(self._store, self._authority, question)
-            if self._leaves(outcome, request.query.name):
+            if isinstance(outcome, NoName) and self._leaves(outcome, request.query.name):
                 return await following(request)
-            return await self._respond(request, question, outcome)
+            return self._dated(await self._respond(request, question, outcome))
 
         return handle
 
-    def _leaves(self, outcome: Lookup, name: Name) -> bool:
+    def _leaves(self, outcome: NoName, name: Name) -> bool:
         """Whether a missing name is the next plugin's. What is not known yet never is."""
         # Q10: CoreDNS lets names go before it knows whether they exist.
-        known = self._store.synced or self._authority.settings.compat
-        return isinstance(outcome, NoName) and known and self._authority.falls_through(name)
+        known = self._authority.settings.compat or self._store.lists(outcome.needs)
+        return known and self._authority.falls_through(name)
 
-    async def _respond(self, request: Request, question: Question, outcome: Lookup) -> Response:
+    def _dated(self, answer: Answer) -> Answer:
+        """Say in the answer that what it was made from may be out of date."""
+        stale, sections = self._store.stale, answer.sections
+        if not stale:
+            return answer
+        ede = (codes.EDE_STALE_ANSWER, stale)
+        if sections.ede is not None:
+            code, reason = sections.ede
+            ede = (_STALE.get(sections.rcode, code), f"{reason}; {stale}")
+        return replace(answer, sections=replace(sections, ede=ede))
+
+    async def _respond(self, request: Request, question: Question, outcome: Lookup) -> Answer:
         match outcome:
             case Found(answer, owners, additional):
                 return Answer(Sections(answer=answer, additional=additional), owners)
@@ -58,9 +72,9 @@ class Kubernetes:
                 return await self._follow(request, question, outcome)
             case NoData(reason, owners):
                 return self._negative(question, codes.NOERROR, reason, owners)
-            case NoName(reason, owners) if self._store.synced:
+            case NoName(reason, owners, needs) if self._store.lists(needs):
                 return self._negative(question, codes.NXDOMAIN, reason, owners)
-            case NoName(reason, _):
+            case NoName(reason):
                 return self._unsynced(question, reason)
 
     def _negative(self, question: Question, rcode: int, reason: str, owners: Owners) -> Answer:
@@ -72,13 +86,13 @@ class Kubernetes:
     def _unsynced(self, question: Question, reason: str) -> Answer:
         """Admit that the list of objects is not complete: the name may exist."""
         soa = apex.soa(self._store, self._authority, question.origin)
-        text = f"not synced with the API server yet; so far {reason}"
+        text = f"not known yet: not synced with the API server; so far {reason}"
         sections = Sections(codes.SERVFAIL, authority=(soa,), ede=(codes.EDE_NOT_READY, text))
         return Answer(sections)
 
     # -- aliases ------------------------------------------------------------------------------
 
-    async def _follow(self, request: Request, question: Question, alias: Alias) -> Response:
+    async def _follow(self, request: Request, question: Question, alias: Alias) -> Answer:
         """Ask the whole chain for the target of an alias, and set the CNAME in front."""
         if request.depth >= MAX_DEPTH:
             text = f"more than {MAX_DEPTH} aliases in a row"
@@ -107,7 +121,7 @@ class Kubernetes:
 
     # -- short names --------------------------------------------------------------------------
 
-    async def _complete(self, request: Request) -> Response | None:
+    async def _complete(self, request: Request) -> Answer | None:
         """Try the search domains in turn; None when the name is nobody's short name."""
         query = request.query
         owners: Owners = (SYNC,)
@@ -129,15 +143,13 @@ class Kubernetes:
 
     async def _completed(
         self, request: Request, question: Question, outcome: Lookup, owners: Owners
-    ) -> Response:
+    ) -> Answer:
         """Answer with a CNAME to the full name, and what the full name has."""
         ttl = self._authority.settings.ttl
         link = records.cname(request.query.asked, ttl, question.name)
         if question.rtype == codes.CNAME:
             return Answer(Sections(answer=(link,)), owners)
         rest = await self._respond(request, question, outcome)
-        if isinstance(rest, Relay):
-            return rest
         return _led_by(link, owners, rest, rest.sections.rcode)
 
 

@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from kdns.kube.objects import Kind
 from kdns.kube.store import Owner
 from kdns.wire.names import Name
 from kdns.wire.records import Record
@@ -41,6 +42,9 @@ class NoName(Struct, frozen=True, gc=False):
 
     reason: str
     owners: Owners
+    needs: tuple[Kind, ...] = ()
+    """Kinds of which everything must be known for this to be true. As long as one of them was not
+    listed, the name may well exist."""
 
 
 Lookup: TypeAlias = Found | Alias | NoData | NoName

@@ -23,7 +23,7 @@ def answer(store: Store, authority: Authority, question: Question, labels: Seque
     if settings.pods == "disabled":
         return NoName("pod names are disabled (option pods)", owners)
     if hidden := why_hidden(store, settings, namespace):
-        return NoName(hidden, owners)
+        return NoName(hidden, owners, ("Namespace",))
     if len(labels) == 1:
         return NoData(f"names of pods are below {namespace}.pod", owners, empty=True)
     if len(labels) > 2 and not settings.compat:  # noqa: PLR2004 - address and namespace
@@ -40,7 +40,8 @@ def _pod(
     key = address_key(str(ip_address(packed)))
     owners = (namespace_owner(namespace), pod_owner(namespace, key))
     if authority.settings.pods == "verified" and not store.has_pod(namespace, key):
-        return NoName(f"no running pod of namespace {namespace} has this address", owners)
+        reason = f"no running pod of namespace {namespace} has this address"
+        return NoName(reason, owners, ("Namespace", "Pod"))
     record = records.address(question.name, authority.settings.ttl, packed)
     wanted = [record] if record.rtype == question.rtype else []
     return found(wanted, "the pod's address is of the other family or type", owners)

@@ -5,7 +5,7 @@ Kubernetes DNS specification 1.1.0 sections 2.3.3 and 2.4.3. Pure.
 
 from msgspec import Struct
 
-from kdns.kube.objects import EndpointSlice
+from kdns.kube.objects import EndpointSlice, Kind
 from kdns.kube.store import ADDRESSES, NAMESPACES, Store, address_key, address_owner
 from kdns.wire import codes, names, records
 from kdns.wire.names import Name
@@ -14,6 +14,7 @@ from kdns.zone.authority import Authority, Question
 from kdns.zone.endpoints import endpoint_name
 from kdns.zone.services import why_hidden
 
+_NEEDS: tuple[Kind, ...] = ("Namespace", "Service", "EndpointSlice")
 _OCTETS = 4
 _NIBBLES = 32
 _HEX = frozenset("0123456789abcdef")
@@ -59,7 +60,7 @@ def _host(store: Store, authority: Authority, question: Question, address: str) 
     owners: Owners = (address_owner(address), NAMESPACES)
     targets = _targets(store, authority, address)
     if not targets:
-        return NoName("the address belongs to no service and no endpoint", owners)
+        return NoName("the address belongs to no service and no endpoint", owners, _NEEDS)
     if question.rtype != codes.PTR:
         return NoData("the name has only PTR", owners)
     ttl = authority.settings.ttl
@@ -72,7 +73,7 @@ def _above(store: Store, authority: Authority, prefix: str) -> Lookup:
     for address in store.addresses_under(prefix):
         if _targets(store, authority, address):
             return NoData("names of addresses are below", (ADDRESSES, NAMESPACES), empty=True)
-    return NoName("no address is below", (ADDRESSES, NAMESPACES))
+    return NoName("no address is below", (ADDRESSES, NAMESPACES), _NEEDS)
 
 
 def _targets(store: Store, authority: Authority, address: str) -> list[Name]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from kdns.kube.objects import Port, Service
+from kdns.kube.objects import Kind, Port, Service
 from kdns.kube.store import Store, namespace_owner, service_owner
 from kdns.wire import codes, names, records
 from kdns.wire.names import Name
@@ -45,6 +45,14 @@ class Scope(Struct, frozen=True):
         """The Service's name in the long form, its zone as asked: target of SRV records."""
         return names.of(self.service.name, self.service.namespace, "svc") + self.question.origin
 
+    def missing(self, reason: str) -> NoName:
+        """Return that the name is not there, as far as the Service and its slices tell."""
+        kind: Kind = self.service.KIND
+        kinds: tuple[Kind, ...] = ("Namespace", kind)
+        if not self.settings.noendpoints:
+            kinds = (*kinds, "EndpointSlice")
+        return NoName(reason, self.owners, kinds)
+
 
 class Target(Struct, frozen=True, gc=False):
     """Where records point: a name with addresses and ports."""
@@ -59,14 +67,16 @@ def answer(store: Store, authority: Authority, question: Question, labels: Seque
     namespace = labels[-1]
     owners: Owners = (namespace_owner(namespace),)
     if hidden := why_hidden(store, authority.settings, namespace):
-        return NoName(hidden, owners)
+        return NoName(hidden, owners, ("Namespace",))
     if len(labels) == 1:
         return NoData(f"namespace {namespace} exists; names are below it", owners, empty=True)
     imported = question.zone.role == "multicluster"
     service = store.service(namespace, labels[-2], imported=imported)
     owners = (*owners, service_owner(namespace, labels[-2], imported=imported))
     if service is None:
-        return NoName(f"service {labels[-2]} does not exist in namespace {namespace}", owners)
+        kind: Kind = "ServiceImport" if imported else "Service"
+        reason = f"service {labels[-2]} does not exist in namespace {namespace}"
+        return NoName(reason, owners, ("Namespace", kind))
     scope = Scope(store, authority.settings, question, service, owners)
     return _alias(scope, labels[:-2]) if service.external_name else _below(scope, labels[:-2])
 
@@ -88,7 +98,7 @@ def why_hidden(store: Store, settings: Settings, namespace: str) -> str:
 def _alias(scope: Scope, rest: Sequence[str]) -> Lookup:
     service, question, ttl = scope.service, scope.question, scope.settings.ttl
     if rest:
-        return NoName(f"service {service.name} is an alias and has no names below", scope.owners)
+        return scope.missing(f"service {service.name} is an alias and has no names below")
     literal = records.pack_address(service.external_name)
     if literal is not None:
         return _literal(scope, literal)
@@ -105,7 +115,7 @@ def _alias(scope: Scope, rest: Sequence[str]) -> Lookup:
 def _literal(scope: Scope, packed: bytes) -> Lookup:
     """Answer with the address itself: it is no name that one could be an alias of."""
     if scope.settings.compat:
-        return NoName("externalName is an IP address", scope.owners)
+        return scope.missing("externalName is an IP address")
     record = records.address(scope.question.name, scope.settings.ttl, packed)
     wanted = [record] if record.rtype == scope.question.rtype else []
     return found(wanted, f"externalName is the address {scope.service.external_name}", scope.owners)
@@ -127,7 +137,7 @@ def _below(scope: Scope, rest: Sequence[str]) -> Lookup:
         case (port, protocol):
             return _port(scope, port.removeprefix("_"), protocol.removeprefix("_"))
         case _:
-            return NoName("more labels than a service has below it", scope.owners)
+            return scope.missing("more labels than a service has below it")
 
 
 def _whole(scope: Scope) -> Lookup:
@@ -135,9 +145,9 @@ def _whole(scope: Scope) -> Lookup:
     if service.headless:
         targets = _backend_targets(scope, _backends(scope))
         # "If there are no ready endpoints the answer should be NXDOMAIN" - 2.4.1
-        return _records(scope, targets) if targets else NoName(_nobody(scope), scope.owners)
+        return _records(scope, targets) if targets else scope.missing(_nobody(scope))
     if scope.settings.ignore_empty_service and not _backends(scope):
-        return NoName(_nobody(scope) + " (ignore empty_service)", scope.owners)
+        return scope.missing(_nobody(scope) + " (ignore empty_service)")
     return _records(scope, [_cluster_target(scope, service.ports)])
 
 
@@ -154,7 +164,7 @@ def _port(scope: Scope, port: str, protocol: str) -> Lookup:
         ports = wanted(scope.service.ports)
         targets = [_cluster_target(scope, ports)] if ports else []
     if not targets:
-        return NoName(_no_port(scope, port, protocol), scope.owners)
+        return scope.missing(_no_port(scope, port, protocol))
     return _records(scope, targets)
 
 
@@ -168,7 +178,7 @@ def _endpoint(scope: Scope, name: str) -> Lookup:
     protocols = {port.protocol for port in _ports(scope) if port.name}
     if name.removeprefix("_") in protocols:
         return NoData("names of ports are below", scope.owners, empty=True)
-    return NoName(_no_endpoint(scope, name, backends), scope.owners)
+    return scope.missing(_no_endpoint(scope, name, backends))
 
 
 # -- imported Services (KEP-1645) and topology zones ----------------------------------------------
@@ -178,7 +188,7 @@ def _imported_endpoint(scope: Scope, name: str, cluster: str) -> Lookup:
     chosen = [b for b in _backends(scope) if (b.name, b.cluster) == (name, cluster)]
     # "No <clusterid>.<svc> names for ClusterSetIP services" - M6
     if not chosen or not scope.service.headless:
-        return NoName(f"no endpoint {name} in cluster {cluster}", scope.owners)
+        return scope.missing(f"no endpoint {name} in cluster {cluster}")
     return _records(scope, _backend_targets(scope, chosen))
 
 
@@ -190,7 +200,7 @@ def _zonal(scope: Scope, rest: Sequence[str]) -> Lookup:
     """Answer for ``[*zone, directive]``; a topology zone's name may have dots."""
     *zone, directive = rest or ("",)
     if directive not in {"pin", "prefer", ""}:
-        return NoName(f"{directive} is neither pin nor prefer", scope.owners)
+        return scope.missing(f"{directive} is neither pin nor prefer")
     if not zone:
         return NoData("names of topology zones are below", scope.owners, empty=True)
     everyone = _backends(scope)

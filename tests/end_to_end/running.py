@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dns.message
+import dns.query
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -60,6 +63,24 @@ class Kdns:
         if self.process.stdout is not None:
             self.process.stdout.close()
         return status
+
+    def ask(self, question: str) -> dns.message.Message:
+        """Ask ``name type`` over UDP, with EDNS."""
+        name, rtype = question.split()
+        query = dns.message.make_query(name, rtype, use_edns=0, payload=4096)
+        return dns.query.udp(query, "127.0.0.1", port=self.port, timeout=5)
+
+    def comes_to(
+        self,
+        question: str,
+        right: Callable[[dns.message.Message], bool],
+        seconds: float = START_SECONDS,
+    ) -> float:
+        """Ask until the answer is right; returns how long that took."""
+        began = time.monotonic()
+        while not right(answer := self.ask(question)):
+            assert time.monotonic() - began < seconds, f"{question} stays {answer}\n{self.output}"
+        return time.monotonic() - began
 
     def dig(self, *arguments: str, tool: str = "dig", server: str = "127.0.0.1") -> str:
         """Run dig or kdig against the server and return what it prints."""

@@ -7,8 +7,9 @@ import dns.rrset
 import pytest
 
 from kdns.chain import Answer, Handler, Relay, Request, Response
-from kdns.kube.changes import Apply, Delete
-from kdns.kube.objects import Namespace
+from kdns.kube.changes import Apply, Delete, Init, InitDone
+from kdns.kube.objects import Kind, Namespace
+from kdns.kube.store import KINDS
 from kdns.wire import codes
 from kdns.wire.message import Sections
 from kdns.wire.query import write_query
@@ -269,3 +270,81 @@ def test_a_name_too_long_to_complete_goes_upstream() -> None:
     cluster.ask(".".join(["x" * 60] * 4) + ". A")
 
     assert len(cluster.asked) == 1
+
+
+STALE = "endpointslices: no news from the API server since 14:03:12 UTC"
+DATED = {
+    "an answer": ("svc1.testns.svc.cluster.local. A", 3, STALE),
+    "NODATA": (
+        "svc1.testns.svc.cluster.local. AAAA",
+        3,
+        f"service svc1 has no IPv6 address; {STALE}",
+    ),
+    "NXDOMAIN": (
+        "x.testns.svc.cluster.local. A",
+        19,
+        f"service x does not exist in namespace testns; {STALE}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("question", "code", "text"), DATED.values(), ids=DATED)
+def test_rfc8914_stale_answers_say_so(question: str, code: int, text: str) -> None:
+    cluster = Cluster(F1)
+    cluster.store.stale = STALE
+    answer = cluster.ask(question, edns=1232)
+
+    assert [int(option.code) for option in answer.options] == [code]
+    assert ede(answer) == text
+
+
+LISTED: dict[str, tuple[tuple[Kind, ...], str, str]] = {
+    "a missing service": (("Namespace", "Service"), "x.testns.svc.cluster.local. A", "NXDOMAIN"),
+    "a missing namespace": (("Namespace",), "x.nowhere.svc.cluster.local. A", "NXDOMAIN"),
+    "a service, no namespaces": (("Service",), "x.testns.svc.cluster.local. A", "SERVFAIL"),
+    "an endpoint, no slices": (
+        ("Namespace", "Service"),
+        "ep9.svc1.testns.svc.cluster.local. A",
+        "SERVFAIL",
+    ),
+    "a headless service, no slices": (
+        ("Namespace", "Service"),
+        "nobody.testns.svc.cluster.local. A",
+        "SERVFAIL",
+    ),
+    "a port": (
+        ("Namespace", "Service", "EndpointSlice"),
+        "_x._tcp.svc1.testns.svc.cluster.local. SRV",
+        "NXDOMAIN",
+    ),
+    "nothing that objects could make": ((), "x.cluster.local. A", "NXDOMAIN"),
+}
+
+
+@pytest.mark.parametrize(("kinds", "question", "expected"), LISTED.values(), ids=LISTED)
+def test_a_name_is_missing_when_all_that_could_make_it_is_known(
+    kinds: tuple[Kind, ...], question: str, expected: str
+) -> None:
+    cluster = Cluster(settings=Settings(short_names=False), synced=False)
+    for kind in kinds:
+        cluster.change(Init(kind))
+        cluster.change(InitDone(kind))
+    for item in (*F1, headless("nobody")):
+        cluster.change(Apply(item))
+
+    assert rcode(cluster.ask(question)) == expected
+
+
+def test_what_was_not_known_is_asked_again_after_the_list() -> None:
+    cluster = Cluster(F1, synced=False)
+    question = "x.testns.svc.cluster.local. A"
+    for _ in range(3):
+        assert rcode(cluster.ask(question)) == "SERVFAIL"
+    for kind in KINDS:
+        cluster.change(Init(kind))
+        for item in F1:
+            if kind == item.KIND:
+                cluster.change(Apply(item))
+        cluster.change(InitDone(kind))
+
+    assert rcode(cluster.ask(question)) == "NXDOMAIN"

@@ -1,0 +1,185 @@
+"""Connections to the API server: configuration, credentials, TLS, interruption. Knows no watching.
+
+The ``kubernetes`` package finds and refreshes credentials and speaks TLS; its models, its watch
+and its informer are not used. Where its answers leave the wire, the kind of trouble gets a name.
+"""
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+from kubernetes.client import ApiClient, ApiException, Configuration
+from kubernetes.config import ConfigException, load_kube_config
+from kubernetes.config.incluster_config import InClusterConfigLoader
+from msgspec import Struct
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+from urllib3.response import BaseHTTPResponse
+
+from kdns.errors import UsageError
+from kdns.kube.exchange import Broken, Silent
+from kdns.version import VERSION
+
+CHUNK = 65536
+
+
+class Access(Struct, frozen=True):
+    """How to get at the API server."""
+
+    kubeconfig: str = ""
+    """Path of a kubeconfig; empty for the service account of the pod."""
+    context: str = ""
+    """Context of the kubeconfig; empty for its current one."""
+    service_account: str = "/var/run/secrets/kubernetes.io/serviceaccount"
+    connect_timeout: float = 5.0
+    read_timeout: float = 90.0
+    """Longest silence on a connection. Bookmarks come every minute."""
+
+
+class CutShort(Exception):
+    """A stream ended in the middle of a line."""
+
+
+class Connection:
+    """The connection of one reader, to be interrupted from any thread."""
+
+    def __init__(self, access: Access) -> None:
+        """Read the configuration; ``UsageError`` says what is wrong with it."""
+        self._access = access
+        self._socket: socket.socket | None = None
+        self._interrupted = False
+        self._client = self._build()
+
+    def get(
+        self, path: str, query: list[tuple[str, str]], *, compressed: bool = False
+    ) -> BaseHTTPResponse:
+        """Send a GET and return the reply, whatever its status, with its body unread."""
+        headers = {"Accept": "application/json"}
+        if compressed:
+            headers["Accept-Encoding"] = "gzip"
+        method, url, sent, *_ = self._client.param_serialize(
+            "GET", path, query_params=query, header_params=headers, auth_settings=["BearerToken"]
+        )
+        # A token file may end in a newline, which no header may.
+        sent = {name: str(value).strip() for name, value in sent.items()}
+        timeout = (self._access.connect_timeout, self._access.read_timeout)
+        reply = self._client.call_api(method, url, sent, _request_timeout=timeout)
+        return reply.response  # type: ignore[no-any-return]
+
+    def renew(self) -> None:
+        """Read the credentials again, all of them: token files, exec plugins, certificates."""
+        with suppress(UsageError):  # a file that is just being replaced; the old ones stay
+            self._client = self._build()
+
+    def reachable(self) -> bool:
+        """Whether the server accepts a connection; through a proxy nobody can tell."""
+        configuration = self._client.configuration
+        if configuration.proxy:
+            return False
+        parts = urlsplit(configuration.host)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        with suppress(OSError), socket.create_connection((parts.hostname or "", port), 1.0):
+            return True
+        return False
+
+    def interrupt(self) -> None:
+        """End the current read, and any later one, at once."""
+        self._interrupted = True
+        if self._socket is not None:
+            _shut(self._socket)
+
+    def close(self) -> None:
+        """Close what is idle."""
+        self._client.close()
+
+    def _build(self) -> ApiClient:
+        client = ApiClient(configure(self._access))
+        client.user_agent = f"kdns/{VERSION}"
+        # urllib3 leaves this table to be replaced; it is the one way to learn of the socket
+        # while a reply is still awaited.
+        client.rest_client.pool_manager.pool_classes_by_scheme = {
+            "http": _tracked(HTTPConnectionPool, self._connected),
+            "https": _tracked(HTTPSConnectionPool, self._connected),
+        }
+        return client
+
+    def _connected(self, connected: socket.socket) -> None:
+        self._socket = connected
+        if self._interrupted:
+            _shut(connected)
+
+
+def configure(access: Access) -> Configuration:
+    """Return the client configuration, or say in a ``UsageError`` why there is none."""
+    configuration = Configuration()
+    try:
+        if access.kubeconfig:
+            load_kube_config(
+                access.kubeconfig, access.context or None, configuration, persist_config=False
+            )
+        else:
+            account = Path(access.service_account)
+            token, authority = str(account / "token"), str(account / "ca.crt")
+            InClusterConfigLoader(token, authority).load_and_set(configuration)
+    except (ConfigException, OSError, ValueError, TypeError, yaml.YAMLError) as problem:
+        where = f"kubeconfig {access.kubeconfig}" if access.kubeconfig else "service account"
+        raise UsageError(f"{where}: {problem}") from problem
+    # Otherwise urllib3 tries three times more, and sleeps through Retry-After uninterruptibly.
+    configuration.retries = False
+    configuration.socket_options = list(_socket_options())
+    return configuration
+
+
+def lines(chunks: Iterable[bytes]) -> Iterator[list[bytearray]]:
+    """Cut a stream into lines, as many at a time as a chunk completes."""
+    rest = bytearray()
+    for chunk in chunks:
+        rest += chunk
+        if b"\n" in chunk:
+            *whole, rest = rest.split(b"\n")
+            yield [line for line in whole if line.strip()]
+    if rest.strip():
+        raise CutShort(f"the stream ended in the middle of a line of {len(rest)} bytes")
+
+
+def trouble(error: Exception) -> Broken | Silent:
+    """Name the trouble that a transport error is."""
+    if isinstance(error, ReadTimeoutError | TimeoutError):
+        return Silent()
+    unreachable = isinstance(error, NewConnectionError | ConnectTimeoutError)
+    reason = error.reason if isinstance(error, ApiException) else error
+    return Broken(f"{type(error).__name__}: {reason}", unreachable)
+
+
+def _tracked(
+    pool: type[HTTPConnectionPool], connected: Callable[[socket.socket], None]
+) -> type[HTTPConnectionPool]:
+    class TrackedConnection(pool.ConnectionCls):  # type: ignore[name-defined,misc]
+        def connect(self: HTTPConnection) -> None:
+            super().connect()  # type: ignore[misc]
+            connected(self.sock)
+
+    class TrackedPool(pool):  # type: ignore[valid-type,misc]
+        ConnectionCls = TrackedConnection
+
+    return TrackedPool
+
+
+def _shut(connected: socket.socket) -> None:
+    # Not SSLSocket's own shutdown, which would pull the session from under the reading thread.
+    with suppress(OSError):
+        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+
+def _socket_options() -> Iterator[tuple[int, int, int]]:
+    """Yield what makes the kernel notice within half a minute that the other side is gone."""
+    yield socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+    yield socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
+    options = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
+    for name, value in options.items():
+        if hasattr(socket, name):  # not every system has them all
+            yield socket.IPPROTO_TCP, getattr(socket, name), value

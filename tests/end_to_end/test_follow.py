@@ -1,0 +1,241 @@
+"""kdns as a program that follows an API server: the fake one, which misbehaves on order."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dns.message
+import pytest
+
+from kdns.testing import FakeApiServer
+from kdns.testing.history import Json
+from tests.cluster import ede, lines, rcode
+from tests.end_to_end.cluster import endpoint_slice, namespace, service
+from tests.end_to_end.running import Kdns, kdns
+
+DB = "db.default.svc.cluster.local."
+
+
+@pytest.fixture
+def server() -> Iterator[FakeApiServer]:
+    with FakeApiServer() as fake:
+        fake.apply(namespace("default"))
+        fake.apply(_with_ip("web", "10.96.0.80"))
+        fake.apply(service("default", "db"))
+        fake.apply(endpoint_slice("default", "db", "10.244.0.1", "10.244.0.2"))
+        yield fake
+
+
+def _with_ip(name: str, ip: str) -> Json:
+    made = service("default", name)
+    made["spec"]["clusterIP"] = ip
+    return made
+
+
+@contextmanager
+def _following(server: FakeApiServer, *arguments: str) -> Iterator[Kdns]:
+    with kdns(
+        "serve", "--kubeconfig", str(server.kubeconfig()), "--upstream", "none", *arguments
+    ) as running:
+        yield running
+
+
+def _is(*records: str) -> Callable[[dns.message.Message], bool]:
+    return lambda answer: {line.split(" ", 2)[2] for line in lines(answer.answer)} == set(records)
+
+
+def _fails_with(expected: str) -> Callable[[dns.message.Message], bool]:
+    return lambda answer: rcode(answer) == expected
+
+
+def _says(text: str) -> Callable[[dns.message.Message], bool]:
+    return lambda answer: text in ede(answer)
+
+
+def test_it_serves_what_the_api_server_has(server: FakeApiServer) -> None:
+    with _following(server) as running:
+        running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
+        running.comes_to("web.default.svc.cluster.local. A", _is("A 10.96.0.80"))
+        running.comes_to("x.default.svc.cluster.local. A", _fails_with("NXDOMAIN"))
+        running.wait_for(r"services at the cluster scope: synced after [\d.]+ s, 2 objects")
+
+
+def test_changes_show_at_once(server: FakeApiServer) -> None:
+    with _following(server) as running:
+        running.comes_to("new.default.svc.cluster.local. A", _fails_with("NXDOMAIN"))
+        server.apply(_with_ip("new", "10.96.0.81"))
+        running.comes_to("new.default.svc.cluster.local. A", _is("A 10.96.0.81"))
+        server.delete("Service", "default", "new")
+        running.comes_to("new.default.svc.cluster.local. A", _fails_with("NXDOMAIN"))
+
+
+def test_before_the_first_sync_unknown_names_are_servfail(server: FakeApiServer) -> None:
+    server.forbid("EndpointSlice")
+    with _following(server) as running:
+        running.comes_to("web.default.svc.cluster.local. A", _is("A 10.96.0.80"))
+        answer = running.ask(f"{DB} A")
+        gone = running.ask("x.default.svc.cluster.local. A")
+
+    assert rcode(answer) == "SERVFAIL"
+    assert [int(option.code) for option in answer.options] == [14]
+    assert rcode(gone) == "NXDOMAIN"
+
+
+def test_a_missing_permission_is_named_and_its_grant_noticed(server: FakeApiServer) -> None:
+    server.forbid("EndpointSlice")
+    with _following(server, "--admin", "127.0.0.1:0") as running:
+        running.wait_for(
+            r"WARNING.*cannot list endpointslices\.discovery\.k8s\.io at the cluster scope:"
+            r" add it to ClusterRole system:kdns"
+        )
+        server.permit("EndpointSlice")
+        running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
+
+
+def test_an_outage_is_admitted_in_answers(server: FakeApiServer) -> None:
+    with _following(server) as running:
+        running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
+        with server.outage():
+            running.comes_to(f"{DB} A", _says("stale since 20"))
+            stale = running.ask(f"{DB} A")
+            gone = running.ask("x.default.svc.cluster.local. A")
+        running.comes_to(f"{DB} A", lambda answer: not answer.options, seconds=40)
+
+    assert _is("A 10.244.0.1", "A 10.244.0.2")(stale)
+    assert [int(option.code) for option in stale.options] == [3]
+    assert [int(option.code) for option in gone.options] == [19]
+    assert "the API server cannot be reached" in ede(stale)
+
+
+def test_a_relist_brings_what_changed_and_empties_nothing(server: FakeApiServer) -> None:
+    with _following(server) as running:
+        running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
+        server.forget()
+        server.apply(endpoint_slice("default", "db", "10.244.0.3"))
+        server.delete("Service", "default", "web")
+        server.forget()
+        server.cut()
+        shown: set[int] = set()
+
+        def changed(answer: dns.message.Message) -> bool:
+            shown.add(len(lines(answer.answer)))
+            return _is("A 10.244.0.3")(answer)
+
+        running.comes_to(f"{DB} A", changed)
+        running.comes_to("web.default.svc.cluster.local. A", _fails_with("NXDOMAIN"))
+
+    assert 0 not in shown
+
+
+def test_a_snapshot_answers_while_the_api_server_is_down(
+    server: FakeApiServer, tmp_path: Path
+) -> None:
+    snapshot = tmp_path / "kdns.snapshot"
+    with _following(server, "--snapshot", str(snapshot)) as running:
+        running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
+    with server.outage(), _following(server, "--snapshot", str(snapshot)) as running:
+        known = running.ask(f"{DB} A")
+        unknown = running.ask("x.default.svc.cluster.local. A")
+
+    assert _is("A 10.244.0.1", "A 10.244.0.2")(known)
+    assert _says("from the snapshot of 20")(known)
+    assert rcode(unknown) == "SERVFAIL"
+
+
+def test_a_snapshot_is_replaced_by_the_first_sync(server: FakeApiServer, tmp_path: Path) -> None:
+    snapshot = tmp_path / "kdns.snapshot"
+    with _following(server, "--snapshot", str(snapshot)) as running:
+        running.comes_to("web.default.svc.cluster.local. A", _is("A 10.96.0.80"))
+    server.delete("Service", "default", "web")
+    with _following(server, "--snapshot", str(snapshot)) as running:
+        running.comes_to("web.default.svc.cluster.local. A", _fails_with("NXDOMAIN"))
+        running.comes_to(f"{DB} A", lambda answer: not answer.options)
+
+
+def test_a_damaged_snapshot_stops_nobody(server: FakeApiServer, tmp_path: Path) -> None:
+    snapshot = tmp_path / "kdns.snapshot"
+    snapshot.write_bytes(b"{}\n")
+    with _following(server, "--snapshot", str(snapshot)) as running:
+        running.wait_for("WARNING.*is not used")
+        running.comes_to("web.default.svc.cluster.local. A", _is("A 10.96.0.80"))
+
+
+def test_only_the_wanted_namespaces_are_watched(server: FakeApiServer) -> None:
+    server.apply(namespace("other"))
+    server.apply(service("other", "db"))
+    server.forbid("Namespace")
+    with _following(server, "--namespaces", "default") as running:
+        running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
+        running.comes_to("db.other.svc.cluster.local. A", _fails_with("NXDOMAIN"))
+
+    asked = {(one.kind, one.namespace) for one in server.requests}
+    assert asked == {("Namespace", ""), ("Service", "default"), ("EndpointSlice", "default")}
+
+
+def _http(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_readiness_and_metrics_tell_the_age_of_the_data(server: FakeApiServer) -> None:
+    server.forbid("EndpointSlice")
+    with _following(server, "--admin", "127.0.0.1:0") as running:
+        port = int(running.wait_for(r"/metrics on http://127\.0\.0\.1:(\d+)")[1])
+        running.wait_for("cannot list endpointslices")
+        status, report = _http(port, "/ready")
+        assert status == 503
+        assert "endpointslices: syncing: cannot list endpointslices.discovery.k8s.io" in report
+
+        server.permit("EndpointSlice")
+        running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
+        status, report = _http(port, "/ready")
+        metrics = _http(port, "/metrics")[1]
+        assert _http(port, "/health") == (200, "OK")
+        assert _http(port, "/")[0] == 404
+
+    assert status == 200
+    assert re.search(r"^services: live, 2 objects, last news \d+ s ago$", report, re.MULTILINE)
+    where = '{namespace="",resource="services"'
+    assert f'kdns_kubernetes_state{where},state="live"}} 1.0' in metrics
+    assert f"kdns_kubernetes_objects{where}}} 2.0" in metrics
+    assert f"kdns_kubernetes_data_age_seconds{where}}}" in metrics
+    assert "process_resident_memory_bytes" in metrics
+
+
+def test_the_first_sync_is_drawn_on_a_terminal(server: FakeApiServer) -> None:
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "kdns", "--kubeconfig", str(server.kubeconfig()), "-p", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end)
+    os.close(end)
+    try:
+        drawn = b""
+        while not re.search(
+            rb"syncing [\d.]+ s: namespaces 1, services 2, endpointslices 1\r\n", drawn
+        ):
+            drawn += os.read(terminal, 4096)
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+        os.close(terminal)
+
+    assert b"\r\x1b[K" in drawn
+
+
+def test_no_source_is_explained() -> None:
+    command = [sys.executable, "-m", "kdns", "--kubeconfig", "/nonexistent", "-p", "0"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith("kdns: kubeconfig /nonexistent: ")
+    assert "Traceback" not in outcome.stderr
