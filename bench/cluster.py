@@ -300,6 +300,7 @@ class Bench:
     def _outage(self, running: dict[str, Running], member: Member) -> None:
         """Measure the servers without the API server, and after."""
         seconds, before = self._size.outage_seconds, cpu(running)
+        self._outdate()
         self._plane.kill_api_server()
         Event().wait(seconds)
         during = cpu(running)
@@ -312,6 +313,11 @@ class Bench:
             used = during[name] - before[name]
             self._figures.add(f"CPU in an outage of {seconds:g} s, s", name, used)
             self._figures.add("API server back to right answers, s", name, right[name] - back)
+
+    def _outdate(self) -> None:
+        """Write what no contestant watches: a restarted API server remembers nothing before it."""
+        body = {"metadata": {"generateName": "later-"}}
+        self._plane.request("POST", "/api/v1/namespaces/default/configmaps", body)
 
     # Latency
 
@@ -339,6 +345,7 @@ class Bench:
         """Make every watch expire, and look at the answers from then to the first right one."""
         change = moved(self._population.headless()[-1])
         with self._streaming(server) as seen:
+            self._outdate()
             with self._plane.api_server_down():
                 self._plane.compact()
                 restarted = time.monotonic()
