@@ -28,6 +28,7 @@ from kdns.server.listeners import Address, listening
 from kdns.server.responder import Responder
 from kdns.server.table import AnswerTable
 from kdns.upstream import resolvconf
+from kdns.wire import names
 from kdns.zone.authority import Authority
 from kdns.zone.settings import Settings
 
@@ -82,6 +83,8 @@ class Server(Struct, frozen=True):
     upstreams: tuple[str, ...]
     admin: Address | None
     """Where ``/ready``, ``/health`` and ``/metrics`` are."""
+    example: str
+    """A name and type that this server answers, whatever the cluster has."""
     source: "Source"
 
 
@@ -130,7 +133,13 @@ async def serving(options: Options) -> AsyncIterator[Server]:
         admin = options.admin
         if admin is not None:
             admin = admin[0], stack.enter_context(administered(*admin, source.statuses))
-        yield Server(tuple(addresses), tuple(map(str, upstreams)), admin, source)
+        yield Server(
+            addresses=tuple(addresses),
+            upstreams=tuple(map(str, upstreams)),
+            admin=admin,
+            example=names.to_text(names.of("dns-version") + authority.primary) + " TXT",
+            source=source,
+        )
 
 
 class _State:
@@ -171,9 +180,10 @@ async def _from_manifests(
         assign=wanted.assign,
         labels=settings.labels,
         namespace_labels=settings.namespace_labels,
+        imports=bool(settings.multicluster),
     )
     summary = source.load().summary
-    about = tuple(filter(None, (f"serving {summary}", summary.ignored)))
+    about = tuple(filter(None, (f"serving {summary}", summary.ignored, summary.warning)))
     synced = asyncio.Event()
     synced.set()
     watching = asyncio.create_task(source.watch())

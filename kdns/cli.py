@@ -36,7 +36,7 @@ MAX_PORT = 65_535
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run kdns and return its exit status: 0 ended as asked, 1 failed, 2 wrong usage."""
+    """Run kdns and return its exit status: 0 ended as asked, 1 failed, 2 unreadable arguments."""
     arguments = _parse(list(sys.argv[1:] if argv is None else argv))
     logging.basicConfig(format="[%(levelname)s] %(message)s", level=logging.INFO)
     # Readers of the API server decode beside the event loop: it must not wait 5 ms for its turn.
@@ -97,7 +97,7 @@ def _greeting(server: Server) -> list[str]:
         f"other names go to {others}" if others else "other names are refused",
         f"listening on {places}, UDP and TCP",
         *_admin_line(server.admin),
-        f"try: dig -p {port} @{host} kubernetes.default.svc.cluster.local",
+        f"try: dig -p {port} @{host} {server.example}",
     ]
 
 

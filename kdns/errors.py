@@ -2,7 +2,7 @@
 
 KdnsError
 ├── MalformedMessage   the client sent it: answered with an rcode or with silence, never logged
-├── UsageError         the command line asked for something impossible: exit status 2
+├── UsageError         the command line asked for something impossible
 ├── ManifestError      the operator wrote it: names file, line and what was expected
 ├── SnapshotError      a file of an earlier run: warned about, and done without
 └── UpstreamError      an upstream resolver failed: the client gets SERVFAIL and the reason
@@ -32,13 +32,15 @@ class UsageError(KdnsError):
 class ManifestError(KdnsError):
     """A manifest that cannot be used.
 
-    Its text reads ``file:line: what was found, what was expected``; ``line`` counts from 1.
+    Its text reads ``file:line: what was found, what was expected``; ``line`` counts from 1, and
+    is 0 for what has no lines: a file that cannot be read.
     """
 
     def __init__(self, path: str, line: int, text: str) -> None:
-        super().__init__(f"{path}:{line}: {text}")
+        super().__init__(f"{path}:{line}: {text}" if line else f"{path}: {text}")
         self.path = path
         self.line = line
+        self.text = text
 
 
 class SnapshotError(KdnsError):

@@ -6,13 +6,15 @@ whoever prepared something from them must prepare it again. A list between ``Ini
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from ipaddress import ip_address
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from kdns.kube.changes import Apply, Change, Delete, Init, InitDone
 from kdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Object, Pod, Service
+
+T = TypeVar("T")
 
 Owner: TypeAlias = tuple[str, ...]
 """What an answer was made from, as a name: see the functions below."""
@@ -23,6 +25,8 @@ ADDRESSES: Owner = ("addresses",)
 """Touched when an address of a Service or an endpoint comes or goes."""
 NAMESPACES: Owner = ("namespaces",)
 """Touched when a namespace comes or goes: reverse answers depend on whether one is served."""
+MAX_DERIVED = 1000
+"""Owners of which something derived is kept; the oldest goes first."""
 KINDS: tuple[Kind, ...] = ("Namespace", "Service", "EndpointSlice", "Pod", "ServiceImport")
 
 
@@ -77,6 +81,7 @@ class Store:
         self._by_endpoint = _AddressIndex()
         self._pods: dict[tuple[str, str], set[str]] = {}
         self._sorted_addresses: list[str] | None = None
+        self._derived: dict[Owner, dict[Hashable, Any]] = {}
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -108,7 +113,7 @@ class Store:
     def slices_at(self, address: str) -> list[EndpointSlice]:
         """Return the slices with an endpoint at this address, sorted; takes an ``address_key``."""
         live = self._objects["EndpointSlice"]
-        found = [live[key] for key in self._by_endpoint.get(address)]
+        found = [live.get(key) for key in self._by_endpoint.get(address)]
         return [item for item in found if isinstance(item, EndpointSlice)]
 
     def has_pod(self, namespace: str, address: str) -> bool:
@@ -118,8 +123,8 @@ class Store:
     def addresses_under(self, prefix: str) -> Iterator[str]:
         """Yield the addresses of Services and endpoints that start with a prefix.
 
-        Sorted on the first question after a change: only names between a reverse zone and an
-        address ask this.
+        They are sorted on the first question: only names between a reverse zone and an address
+        ask this.
         """
         if self._sorted_addresses is None:
             known = self._by_cluster_ip.addresses() | self._by_endpoint.addresses()
@@ -138,10 +143,31 @@ class Store:
         """Return how many objects of a kind there are."""
         return len(self._objects[kind])
 
+    def derived(self, owner: Owner, form: Hashable, make: Callable[[], T]) -> T:
+        """Return what a reader makes of an owner's objects, made once until they change.
+
+        ``form`` tells apart what different readers make of the same owner.
+        """
+        forms = self._derived.get(owner)
+        if forms is None:
+            while len(self._derived) >= MAX_DERIVED:
+                del self._derived[next(iter(self._derived))]
+            forms = self._derived[owner] = {}
+        if form not in forms:
+            forms[form] = make()
+        made: T = forms[form]
+        return made
+
     # -- writing ------------------------------------------------------------------------------
 
     def apply(self, change: Change) -> set[Owner]:
         """Take in one change and return the owners that it touched."""
+        touched = self._apply(change)
+        for owner in touched:
+            self._derived.pop(owner, None)
+        return touched
+
+    def _apply(self, change: Change) -> set[Owner]:
         match change:
             case Init(kind):
                 self._incoming[kind] = {}
@@ -149,8 +175,9 @@ class Store:
             case Apply(item) if item.KIND in self._incoming:
                 self._incoming[item.KIND][item.key] = item
                 return set()
-            case Delete(kind, key) if kind in self._incoming:
-                self._incoming[kind].pop(key, None)
+            case Delete(kind) if kind in self._incoming:
+                if _is_meant(self._incoming[kind].get(change.key), change):
+                    del self._incoming[kind][change.key]
                 return set()
             case Apply(item):
                 return self._put(item)
@@ -162,6 +189,7 @@ class Store:
     def _swap(self, kind: Kind) -> set[Owner]:
         """Make a collected list the truth; readers run between calls and see all or nothing."""
         incoming = self._incoming.pop(kind, {})
+        self._sorted_addresses = None  # sorting once is less than inserting many times
         touched: set[Owner] = set()
         for key in self._objects[kind].keys() - incoming.keys():
             touched |= self._delete(Delete(kind, key))
@@ -184,7 +212,7 @@ class Store:
     def _delete(self, change: Delete) -> set[Owner]:
         live = self._objects[change.kind]
         before = live.get(change.key)
-        if before is None or (change.uid and before.uid and change.uid != before.uid):
+        if before is None or not _is_meant(before, change):
             return set()
         self.serial = max(self.serial, change.version)
         del live[change.key]
@@ -242,10 +270,14 @@ class Store:
             touched.add(_slice_owner(after))
             self._slices.setdefault(_slice_owner(after), {})[after.name] = after
         one = after or before
-        if one is not None and not one.imported:
+        if one is not None:
             touched |= self._move(self._by_endpoint, one.key, _addresses(before), _addresses(after))
-            # A hostname or readiness that changed changes the PTR of an address that stayed.
-            touched |= {address_owner(key) for key in _changed_addresses(before, after)}
+        # A hostname or readiness that changed changes the PTR of an address that stayed, and
+        # whether there is a name above it.
+        changed = _changed_addresses(before, after)
+        if changed:
+            touched.add(ADDRESSES)
+            touched.update(map(address_owner, changed))
         return touched
 
     def _drop_slice(self, item: EndpointSlice) -> None:
@@ -273,8 +305,21 @@ class Store:
             index.remove(address, key)
         for address in new - old:
             index.add(address, key)
-        self._sorted_addresses = None
+        self._resort(old ^ new)
         return {address_owner(address) for address in old ^ new} | {ADDRESSES}
+
+    def _resort(self, addresses: set[str]) -> None:
+        """Keep the sorted addresses right, if anybody asked for them yet."""
+        if self._sorted_addresses is None:
+            return
+        for address in addresses:
+            known = self._by_cluster_ip.has(address) or self._by_endpoint.has(address)
+            at = bisect_left(self._sorted_addresses, address)
+            there = self._sorted_addresses[at : at + 1] == [address]
+            if known and not there:
+                self._sorted_addresses.insert(at, address)
+            elif there and not known:
+                del self._sorted_addresses[at]
 
 
 class _AddressIndex:
@@ -295,6 +340,10 @@ class _AddressIndex:
         """Return every address."""
         return set(self._keys)
 
+    def has(self, address: str) -> bool:
+        """Whether any object has the address."""
+        return address in self._keys
+
     def add(self, address: str, key: Key) -> None:
         """Note that the object has the address."""
         keys = self._at(address) | {key}
@@ -311,6 +360,11 @@ class _AddressIndex:
     def _at(self, address: str) -> frozenset[Key]:
         found = self._keys.get(address, frozenset[Key]())
         return found if isinstance(found, frozenset) else frozenset((found,))
+
+
+def _is_meant(item: Object | None, change: Delete) -> bool:
+    """Whether a Delete is of this incarnation of an object."""
+    return item is not None and not (change.uid and item.uid and change.uid != item.uid)
 
 
 def _service(item: Object | None) -> Service | None:
@@ -348,14 +402,14 @@ def _cluster_ips(service: Service | None) -> set[str]:
 
 
 def _addresses(item: EndpointSlice | None) -> set[str]:
-    if item is None:
+    if item is None or item.imported:
         return set()
     return {address_key(text) for endpoint in item.endpoints for text in endpoint.addresses}
 
 
 def _changed_addresses(before: EndpointSlice | None, after: EndpointSlice | None) -> set[str]:
     """Addresses of the endpoints that are not in both, or all where the Service changed."""
-    if before is None or after is None or before.service != after.service:
+    if before is None or after is None or _slice_owner(before) != _slice_owner(after):
         return _addresses(before) | _addresses(after)
     changed = set(before.endpoints) ^ set(after.endpoints)
     return {address_key(text) for endpoint in changed for text in endpoint.addresses}

@@ -20,6 +20,8 @@ from kdns.wire.query import CD, Query
 
 CAPACITY = 9984
 """Responses with an answer, and as many without: names that do not exist push out only others."""
+MAX_OCTETS = 4096
+"""Larger responses are rare, and 10,000 of 64 kB would be 640 MB."""
 MIN_TTL = 5
 MAX_TTL = 30
 SERVFAIL_TTL = 5
@@ -102,13 +104,15 @@ def _key(query: Query) -> _Key:
 
 def _lifetime(reply: relay.Reply) -> int | None:
     """Seconds for which a response may be kept; None for not at all."""
-    if reply.truncated:
+    if reply.truncated or len(reply.message) > MAX_OCTETS:
         return None
     match reply.rcode:
         case codes.NOERROR | codes.NXDOMAIN:
             ttl = reply.lowest_ttl
             # RFC 2308 section 5: a negative response without SOA is not to be kept.
-            return None if ttl is None else min(max(MIN_TTL, ttl), MAX_TTL)
+            if ttl is None or not (reply.answers or reply.has_soa):
+                return None
+            return min(max(MIN_TTL, ttl), MAX_TTL)
         case codes.SERVFAIL:
             return SERVFAIL_TTL
         case _:

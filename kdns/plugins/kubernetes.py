@@ -4,6 +4,8 @@ Turns the outcome of a look-up into a response: the SOA and the reason of a nega
 of an alias, the CNAME of a completed short name. The look-up itself is ``kdns.zone``.
 """
 
+from contextlib import suppress
+
 from msgspec.structs import replace
 
 from kdns.chain import MAX_DEPTH, Answer, Handler, Relay, Request, Response, again
@@ -38,8 +40,7 @@ class Kubernetes:
         async def handle(request: Request) -> Response:
             question = self._authority.question(request.query)
             if question is None:
-                completed = await self._complete(request) if self._authority.search else None
-                return self._dated(completed) if completed else await following(request)
+                return await self._elsewhere(request, following)
             outcome = lookup.answer(self._store, self._authority, question)
             if isinstance(outcome, NoName) and self._leaves(outcome, request.query.name):
                 return await following(request)
@@ -61,6 +62,8 @@ class Kubernetes:
         ede = (codes.EDE_STALE_ANSWER, stale)
         if sections.ede is not None:
             code, reason = sections.ede
+            if reason.endswith(stale):  # the target of an alias said so already
+                return answer
             ede = (_STALE.get(sections.rcode, code), f"{reason}; {stale}")
         return replace(answer, sections=replace(sections, ede=ede))
 
@@ -80,7 +83,7 @@ class Kubernetes:
     def _negative(self, question: Question, rcode: int, reason: str, owners: Owners) -> Answer:
         soa = apex.soa(self._store, self._authority, question.origin)
         sections = Sections(rcode, authority=(soa,), ede=(codes.EDE_OTHER, reason))
-        # An answer that no object made still has to be kept: the zone owns it.
+        # What no object made is still to be kept: the zone itself owns it.
         return Answer(sections, owners or apex.ALWAYS)
 
     def _unsynced(self, question: Question, reason: str) -> Answer:
@@ -115,14 +118,24 @@ class Kubernetes:
         failed = sections.rcode not in {codes.NOERROR, codes.NXDOMAIN}
         target = self._authority.question(ask(alias.target, question.rtype))
         if failed or (target is not None and not sections.answer):
-            return self._negative(question, codes.NOERROR, "the target has no address", rest.owners)
+            nothing = self._negative(question, codes.NOERROR, "the target has no address", ())
+            return replace(nothing, owners=_joined(alias.owners, rest))
         bare = Sections(answer=sections.answer, truncated=sections.truncated)
         return _led_by(alias.record, alias.owners, Answer(bare, rest.owners), codes.NOERROR)
 
     # -- short names --------------------------------------------------------------------------
 
-    async def _complete(self, request: Request) -> Answer | None:
-        """Try the search domains in turn; None when the name is nobody's short name."""
+    async def _elsewhere(self, request: Request, following: Handler) -> Response:
+        """Answer for a name outside every zone: a short name, or the next plugin's."""
+        missing: list[NoName] = []
+        completed = await self._complete(request, missing)
+        if completed is not None:
+            return self._dated(completed)
+        response = await following(request)
+        return _explained(response, missing) if missing else response
+
+    async def _complete(self, request: Request, missing: list[NoName]) -> Answer | None:
+        """Try the search domains in turn; None, and why, when the name is nobody's short name."""
         query = request.query
         owners: Owners = (SYNC,)
         for domain in self._authority.search:
@@ -132,7 +145,9 @@ class Kubernetes:
                 continue
             outcome = lookup.answer(self._store, self._authority, question)
             owners = (*owners, *outcome.owners)
-            if not isinstance(outcome, NoName) and not _is_empty(outcome):
+            if isinstance(outcome, NoName):
+                missing.append(outcome)
+            elif not _is_empty(outcome):
                 return await self._completed(request, question, outcome, owners)
         return None
 
@@ -157,11 +172,35 @@ def _led_by(link: Record, owners: Owners, rest: Answer, rcode: int) -> Answer:
     """Set a CNAME in front of an answer; it is kept only if that answer may be."""
     sections = rest.sections
     joined = replace(sections, rcode=rcode, answer=(link, *sections.answer), authoritative=True)
-    return Answer(joined, (*owners, *rest.owners) if rest.owners else ())
+    return Answer(joined, _joined(owners, rest))
+
+
+def _joined(owners: Owners, rest: Answer) -> Owners:
+    """Return the owners of an answer that is made with another one; that may have none."""
+    return (*owners, *rest.owners) if rest.owners else ()
 
 
 def _is_empty(outcome: Lookup) -> bool:
     return isinstance(outcome, NoData) and outcome.empty
+
+
+def _explained(response: Response, missing: list[NoName]) -> Response:
+    """Add to a negative response why the name is no short name of the cluster's."""
+    # Of interest is the search domain that got furthest: past the namespace, if any did.
+    text = "as a short name: " + max(reversed(missing), key=_reach).reason
+    match response:
+        case Answer(Sections(rcode=codes.REFUSED, ede=(code, refused)) as sections):
+            return Answer(replace(sections, ede=(code, f"{text}; {refused}")))
+        case Relay(message) if relay.rcode(message) == codes.NXDOMAIN:
+            with suppress(UpstreamError):
+                return Relay(relay.explain(message, codes.EDE_OTHER, text))
+            return response
+        case _:
+            return response
+
+
+def _reach(name: NoName) -> int:
+    return len(name.needs)
 
 
 def _read(response: Relay, query: Query) -> Answer:

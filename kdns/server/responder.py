@@ -22,8 +22,6 @@ Reply: TypeAlias = bytes | None
 """Octets to send back, or silence."""
 
 _ID = 2
-TCP_KEY = b"\xff"
-"""Set before the key of a TCP packet: it has another limit. No datagram's flags start so."""
 
 
 class Responder:
@@ -49,6 +47,15 @@ class Responder:
             query = read_query(message)
         except MalformedMessage as error:
             return None if error.rcode is None else fault(message, error.rcode)
+        try:
+            return self._respond(message, query, transport)
+        except Exception:
+            log.exception("a query could not be answered")
+            return fault(message, codes.SERVFAIL)
+
+    def _respond(
+        self, message: bytes, query: Query, transport: Transport
+    ) -> "Reply | asyncio.Task[Reply]":
         refusal = _refusal(query)
         if refusal is not None:
             return self._write(query, refusal, transport)
@@ -73,10 +80,10 @@ class Responder:
 
     def _keep(self, message: bytes, query: Query, answer: Answer, transport: Transport) -> bytes:
         """Finish an answer that was asked for before, and keep the result as a packet."""
-        written = write(query, answer.sections, _limit(query, transport), recursion=self._recursion)
+        limit = _limit(query, transport)
+        written = write(query, answer.sections, limit, recursion=self._recursion, whole=True)
         packet = pack(written, self.table.serial, rotate=self._rotate)
-        key = message[_ID:] if transport == "udp" else TCP_KEY + message[_ID:]
-        self.table.put_packet(query.question, key, packet)
+        self.table.put_packet(query.question, transport, message[_ID:], packet)
         return message[:_ID] + octets(packet)
 
     def _finish(self, query: Query, response: Response, transport: Transport) -> bytes:

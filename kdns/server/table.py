@@ -5,35 +5,80 @@ is the whole work for a query that was asked before in the same form. Behind it,
 question serve the same question in another form (TCP, another EDNS size, a new cookie).
 
 A question's first answer is on probation: it is kept apart, in a small FIFO, and makes no packet.
-Asked again, it moves to the main part. So a flood of names that nobody asks twice pushes out only
-other such names, and costs a bounded amount of memory.
+Asked again, it moves to one of two main parts, of which one is for names that do not exist. So a
+flood of names that nobody asks twice pushes out only other such names, a flood of missing names
+that somebody does ask twice pushes out only missing names, and both cost a bounded amount of
+memory: every part is bounded in entries and in octets.
 
 Knows no sockets, no zones, no clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from kdns.chain import Answer
+from kdns.chain import Answer, Transport
 from kdns.kube.store import Owner
 from kdns.server.packets import Packet, Serial
+from kdns.wire import codes
+from kdns.wire.records import Record
 
 MAX_ANSWERS = 50_000
-"""Answers kept in the main part. At 10,000 services that is five names for each."""
+"""Answers in each main part. At 10,000 services that is five names for each."""
 MAX_BYTES = 64 << 20
-"""Octets of all packets, and of their keys."""
-MAX_PROBATION = 2_000
+"""Octets of each main part: answers, packets and their keys."""
+PROBATION_ANSWERS = 2_000
+PROBATION_BYTES = 8 << 20
 MAX_FORMS = 8
 """Packets of one question: a client that varies its EDNS options must not fill the table."""
+MAX_KEY = 400
+"""Octets of a query that gets a packet: the longest name and some EDNS options, but no padding."""
+_ENTRY = 500
+"""Octets of an entry without its records, about: dicts, sets, key, sections."""
+_RECORD = 160
+"""Octets of a record without its rdata, about."""
 
 
 class _Entry:
     """An answer, and the keys of the packets that were made from it."""
 
-    __slots__ = ("answer", "keys")
+    __slots__ = ("answer", "keys", "size")
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
-        self.keys: list[bytes] = []
+        self.keys: list[tuple[Transport, bytes]] = []
+        sections = answer.sections
+        self.size = _ENTRY + sum(
+            map(_octets, (sections.answer, sections.authority, sections.additional))
+        )
+
+
+def _octets(section: Sequence[Record]) -> int:
+    return sum(_RECORD + len(record.rdata) for record in section)
+
+
+class _Shelf:
+    """Entries in the order of their arrival, and what they may take."""
+
+    def __init__(self, entries: int, octets: int) -> None:
+        self.entries: dict[bytes, _Entry] = {}
+        self.octets = 0
+        self._bounds = entries, octets
+
+    def add(self, question: bytes, entry: _Entry) -> None:
+        self.entries[question] = entry
+        self.octets += entry.size
+
+    def remove(self, question: bytes) -> _Entry | None:
+        entry = self.entries.pop(question, None)
+        if entry is not None:
+            self.octets -= entry.size
+        return entry
+
+    def oldest_of_too_many(self) -> bytes | None:
+        """Return what has to go; None while everything fits."""
+        entries, octets = self._bounds
+        if len(self.entries) > entries or self.octets > octets:
+            return next(iter(self.entries), None)
+        return None
 
 
 class AnswerTable:
@@ -44,58 +89,63 @@ class AnswerTable:
         *,
         max_answers: int = MAX_ANSWERS,
         max_bytes: int = MAX_BYTES,
-        max_probation: int = MAX_PROBATION,
+        max_probation: int = PROBATION_ANSWERS,
+        max_probation_bytes: int = PROBATION_BYTES,
     ) -> None:
-        self.packets: dict[bytes, Packet] = {}
-        """Read by the sockets on every datagram, and by nobody else written."""
+        self.packets: dict[Transport, dict[bytes, Packet]] = {"udp": {}, "tcp": {}}
+        """Read by the sockets on every query, and written by nobody else. A reply for TCP is too
+        large for UDP: one never finds the other's."""
         self.serial = Serial()
-        self.bytes = 0
         self.changes = 0
         """Counts the drops: an answer that was begun before one may be out of date."""
-        self._max_answers = max_answers
-        self._max_bytes = max_bytes
-        self._max_probation = max_probation
-        self._main: dict[bytes, _Entry] = {}
-        self._probation: dict[bytes, _Entry] = {}
+        self._existing = _Shelf(max_answers, max_bytes)
+        self._missing = _Shelf(max_answers, max_bytes)
+        self._probation = _Shelf(max_probation, max_probation_bytes)
+        self._shelves = (self._existing, self._missing, self._probation)
         self._owned: dict[Owner, set[bytes]] = {}
 
     def __len__(self) -> int:
-        return len(self._main) + len(self._probation)
+        return sum(len(shelf.entries) for shelf in self._shelves)
+
+    @property
+    def octets(self) -> int:
+        """Return about how much memory is taken."""
+        return sum(shelf.octets for shelf in self._shelves)
 
     def answer(self, question: bytes) -> Answer | None:
         """Return the answer to a question (as sent); asking is what ends its probation."""
-        entry = self._main.get(question)
+        entry = self._existing.entries.get(question) or self._missing.entries.get(question)
         if entry is not None:
             return entry.answer
-        entry = self._probation.pop(question, None)
+        entry = self._probation.remove(question)
         if entry is None:
             return None
-        self._main[question] = entry
-        if len(self._main) > self._max_answers:
-            self._drop(next(iter(self._main)))
+        missing = entry.answer.sections.rcode == codes.NXDOMAIN
+        self._add(self._missing if missing else self._existing, question, entry)
         return entry.answer
 
     def put(self, question: bytes, answer: Answer) -> None:
         """Keep a new answer, on probation."""
         self._drop(question)
-        self._probation[question] = _Entry(answer)
         for owner in answer.owners:
             self._owned.setdefault(owner, set()).add(question)
-        if len(self._probation) > self._max_probation:
-            self._drop(next(iter(self._probation)))
+        self._add(self._probation, question, _Entry(answer))
 
-    def put_packet(self, question: bytes, key: bytes, packet: Packet) -> None:
+    def put_packet(self, question: bytes, transport: Transport, key: bytes, packet: Packet) -> None:
         """Keep a finished form of an answer that is past its probation."""
-        entry = self._main.get(question)
-        if entry is None or key in self.packets:
+        shelf = self._existing if question in self._existing.entries else self._missing
+        entry = shelf.remove(question)
+        if entry is None:
             return
-        if len(entry.keys) >= MAX_FORMS:
-            self._drop_packet(entry, entry.keys[0])
-        entry.keys.append(key)
-        self.packets[key] = packet
-        self.bytes += len(key) + len(packet)
-        while self.bytes > self._max_bytes:
-            self._drop(next(iter(self._main)))
+        packets = self.packets[transport]
+        if key not in packets and len(key) <= MAX_KEY:
+            if len(entry.keys) >= MAX_FORMS:
+                self._drop_packet(entry, *entry.keys[0])
+            entry.keys.append((transport, key))
+            packets[key] = packet
+            entry.size += len(key) + len(packet)
+        # Put back at the end: what is still being prepared is in use.
+        self._add(shelf, question, entry)
 
     def drop(self, owners: Iterable[Owner]) -> None:
         """Forget every answer that was made from one of these."""
@@ -106,15 +156,25 @@ class AnswerTable:
 
     def clear(self) -> None:
         """Forget everything."""
-        for question in (*self._main, *self._probation):
-            self._drop(question)
+        self.changes += 1
+        for shelf in self._shelves:
+            for question in tuple(shelf.entries):
+                self._drop(question)
+
+    def _add(self, shelf: _Shelf, question: bytes, entry: _Entry) -> None:
+        shelf.add(question, entry)
+        while (oldest := shelf.oldest_of_too_many()) is not None:
+            self._drop(oldest)
 
     def _drop(self, question: bytes) -> None:
-        entry = self._main.pop(question, None) or self._probation.pop(question, None)
-        if entry is None:
-            return
-        for key in tuple(entry.keys):
-            self._drop_packet(entry, key)
+        for shelf in self._shelves:
+            entry = shelf.remove(question)
+            if entry is not None:
+                self._forget(question, entry)
+
+    def _forget(self, question: bytes, entry: _Entry) -> None:
+        for transport, key in tuple(entry.keys):
+            self._drop_packet(entry, transport, key)
         for owner in entry.answer.owners:
             questions = self._owned.get(owner)
             if questions is not None:
@@ -122,6 +182,6 @@ class AnswerTable:
                 if not questions:
                     del self._owned[owner]
 
-    def _drop_packet(self, entry: _Entry, key: bytes) -> None:
-        entry.keys.remove(key)
-        self.bytes -= len(key) + len(self.packets.pop(key))
+    def _drop_packet(self, entry: _Entry, transport: Transport, key: bytes) -> None:
+        entry.keys.remove((transport, key))
+        entry.size -= len(key) + len(self.packets[transport].pop(key))

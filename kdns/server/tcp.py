@@ -10,7 +10,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from kdns.server.responder import TCP_KEY, Reply, Responder
+from kdns.server.responder import Reply, Responder
+from kdns.wire.query import HEADER
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,11 @@ class TcpServer:
     async def start(self, listening: socket.socket) -> None:
         """Take over a bound socket and accept connections."""
         self._server = await asyncio.start_server(self._accept, sock=listening)
+
+    @property
+    def connections(self) -> int:
+        """Return how many connections are open."""
+        return len(self._connections)
 
     async def close(self) -> None:
         """Stop listening and close every connection."""
@@ -85,6 +91,8 @@ class _Connection:
         try:
             while (message := await self._read()) is not None:
                 await self._answer(message)
+                # While a client sends fast enough nothing above waits, and others would have to.
+                await asyncio.sleep(0)
             await self._finish_waiting()
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             log.debug("connection closed: %r", error)
@@ -93,7 +101,7 @@ class _Connection:
         finally:
             for task in self._waiting:
                 task.cancel()
-            self._writer.close()
+            await self._close()
 
     async def _read(self) -> bytes | None:
         """Read one message; None at the end of the connection or of the client's time."""
@@ -103,10 +111,12 @@ class _Connection:
         except (TimeoutError, asyncio.IncompleteReadError):
             return None
         async with asyncio.timeout(self._limits.read):
-            return await self._reader.readexactly(int.from_bytes(length))
+            message = await self._reader.readexactly(int.from_bytes(length))
+        # What has no header is no DNS: nothing good will come of such a client.
+        return message if len(message) >= HEADER.size else None
 
     async def _answer(self, message: bytes) -> None:
-        packet = self._responder.table.packets.get(TCP_KEY + message[2:])
+        packet = self._responder.table.packets["tcp"].get(message[2:])
         if packet is not None:
             body = packet if isinstance(packet, bytes) else packet.next()
             await self._write(message[:2] + body)
@@ -138,6 +148,15 @@ class _Connection:
     async def _finish_waiting(self) -> None:
         """Wait for the rest: a client may close its side and still read (RFC 7766 6.2.4)."""
         await asyncio.gather(*self._waiting)
+
+    async def _close(self) -> None:
+        """Close, and give up on what a client does not read: it counts until it is closed."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(self._limits.write):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            self._writer.transport.abort()
 
     async def _write(self, reply: bytes) -> None:
         # RFC 7766 section 8: length and message in one write, or they become two segments.

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 64
 """Datagrams per wake-up. More would keep TCP and timers waiting for over a millisecond."""
+BATCH_SECONDS = 0.002
+"""A batch that has to prepare answers ends after this time: others wait too."""
 MAX_DATAGRAM = 65_535
 RECEIVE_BUFFER = 4 << 20
 """Octets wanted of the kernel, which gives what it may: bursts wait here, not on the wire."""
@@ -29,7 +31,7 @@ class UdpServer:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._socket = bound
         self._responder = responder
-        self._packets = responder.table.packets
+        self._packets = responder.table.packets["udp"]
         self._waiting: set[asyncio.Task[Reply]] = set()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(bound, self._drain)
@@ -43,6 +45,7 @@ class UdpServer:
 
     def _drain(self) -> None:
         receive, packets = self._socket.recvfrom, self._packets
+        until = self._loop.time() + BATCH_SECONDS
         for _ in range(BATCH):
             try:
                 datagram, client = receive(MAX_DATAGRAM)
@@ -54,6 +57,8 @@ class UdpServer:
             packet = packets.get(datagram[2:])
             if packet is None:
                 self._unprepared(datagram, client)
+                if self._loop.time() > until:
+                    return
             else:
                 body = packet if type(packet) is bytes else packet.next()  # type: ignore[union-attr]
                 self._send(datagram[:2] + body, client)

@@ -41,7 +41,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, fake: "FakeApiServer") -> None:
         self.fake = fake
         self.connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), Conversation)
+        super().__init__((fake.host, port), Conversation)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()
@@ -62,8 +62,16 @@ class FakeApiServer:
     ``with FakeApiServer() as server: server.apply({...}); serve(server.kubeconfig())``
     """
 
-    def __init__(self, *, keep: int = 1000, watch_list: bool = True, bookmarks: float = 60) -> None:
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        keep: int = 1000,
+        watch_list: bool = True,
+        bookmarks: float = 60,
+    ) -> None:
         """Remember ``keep`` events; without ``watch_list`` be as old as 1.26."""
+        self.host = host
         self.history = History(keep)
         self.changed = Condition()
         self.requests: list[Asked] = []
@@ -179,7 +187,7 @@ class FakeApiServer:
         """Write a kubeconfig with the token in a file, and return its path."""
         self._token_file.write_text(self.token)
         named = {
-            "clusters": {"cluster": {"server": f"http://127.0.0.1:{self._port}"}},
+            "clusters": {"cluster": {"server": f"http://{self.host}:{self._port}"}},
             "users": {"user": {"tokenFile": str(self._token_file)}},
             "contexts": {"context": {"cluster": "fake", "user": "fake"}},
         }

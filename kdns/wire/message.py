@@ -9,6 +9,7 @@ from struct import Struct as Layout
 from typing import TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kdns.wire import codes
 from kdns.wire.names import Name
@@ -44,6 +45,11 @@ _ECHOED = frozenset(
         codes.EDNS_PADDING,
     }
 )
+
+MAX_ECHOED = 4
+MAX_ECHOED_OCTETS = 40
+"""The longest cookie (RFC 7873 section 4). Four options of this length, the longest question and
+OPT take less than 512 octets together: a reply always has room for them."""
 
 Ede: TypeAlias = tuple[int, str]
 """Info-code and extra text of an extended error (RFC 8914)."""
@@ -96,17 +102,26 @@ def fault(datagram: bytes, rcode: int) -> bytes:
     return HEADER.pack(message_id, QR | opcode | flags & (RD | CD) | rcode, 0, 0, 0, 0)
 
 
-def write(query: Query, sections: Sections, limit: int, *, recursion: bool = False) -> Message:
+def write(
+    query: Query, sections: Sections, limit: int, *, recursion: bool = False, whole: bool = False
+) -> Message:
     """Write the response to a query in at most ``limit`` octets.
 
-    What does not fit is left off from the end, and TC says so. ``recursion`` sets RA.
+    What does not fit is left off from the end, and TC says so. ``recursion`` sets RA. ``whole``
+    writes all addresses into a message that shows some of them, so that others can be shown later.
     """
     options = _opt(query.edns, sections) if query.edns is not None else b""
-    writer = _Writer(query.question)
     records = (*sections.answer, *sections.authority, *sections.additional)
+    writer = _Writer(query.question)
     for record in records:
         writer.add(record)
+        if not whole and len(writer.out) > limit:
+            break
     kept = writer.fitting(limit - len(options))
+    if kept < len(records) and query.edns is not None and sections.ede is not None:
+        # An explanation must not cost an answer.
+        options = _opt(query.edns, replace(sections, ede=None))
+        kept = writer.fitting(limit - len(options))
     truncated = sections.truncated or kept < len(records)
     flags = _flags(query, sections, truncated=truncated, recursion=recursion)
     header = HEADER.pack(0, flags, 1, *_counts(sections, kept, extra=1 if options else 0))[2:]
@@ -141,6 +156,8 @@ def _rotating(answer: Sequence[Record], starts: list[int]) -> tuple[int, int]:
     first could differ, when its owner is not written anywhere before.
     """
     if len(answer) < 2 or answer[-1].rtype not in (codes.A, codes.AAAA):  # noqa: PLR2004
+        return 0, 0
+    if len(starts) <= len(answer):  # not all of them were written
         return 0, 0
     first = len(answer) - 1
     last = answer[first]
@@ -185,15 +202,18 @@ def _flags(query: Query, sections: Sections, *, truncated: bool, recursion: bool
 def _opt(edns: Edns, sections: Sections) -> bytes:
     """OPT of a response: the client's own size and DO bit, and the upper bits of the rcode."""
     options = b"".join(
-        _OPTION.pack(code, len(data)) + data for code, data in edns.options if code in _ECHOED
+        _OPTION.pack(code, len(data)) + data
+        for code, data in edns.options[:MAX_ECHOED]
+        if code in _ECHOED and len(data) <= MAX_ECHOED_OCTETS
     )
     if sections.ede is not None:
-        options += _extended_error(*sections.ede)
+        options += extended_error(*sections.ede)
     ttl = sections.rcode >> 4 << 24 | (DO if edns.do else 0)
     return b"\0" + _FIXED.pack(codes.OPT, edns.size, ttl, len(options)) + options
 
 
-def _extended_error(code: int, text: str) -> bytes:
+def extended_error(code: int, text: str) -> bytes:
+    """Write the EDNS option of an extended error (RFC 8914 section 2)."""
     data = code.to_bytes(2) + text.encode()[:MAX_EDE_TEXT].decode(errors="ignore").encode()
     return _OPTION.pack(codes.EDNS_EDE, len(data)) + data
 

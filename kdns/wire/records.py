@@ -77,7 +77,7 @@ def pack_address(text: str) -> bytes | None:
     """
     parts = text.split(".")
     try:
-        if len(parts) == 4:  # noqa: PLR2004 - octets
+        if len(parts) == 4 and text.isascii() and text.replace(".", "").isdecimal():  # noqa: PLR2004 - octets
             return bytes(map(int, parts))
         return ip_address(text).packed
     except ValueError:

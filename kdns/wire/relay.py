@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from kdns.errors import UpstreamError
 from kdns.wire import codes, names
-from kdns.wire.message import Sections
-from kdns.wire.query import AA, HEADER, QR, QUESTION_TAIL, RD, TC, Query
+from kdns.wire.message import Sections, extended_error
+from kdns.wire.query import AA, DO, HEADER, QR, QUESTION_TAIL, RD, TC, Edns, Query
 from kdns.wire.records import Record
 
 AD = 0x0020
@@ -79,6 +79,11 @@ class Reply(Struct, frozen=True, gc=False):
         return int.from_bytes(self.message[6:8])
 
     @property
+    def has_soa(self) -> bool:
+        """Whether it says for how long its negative answer holds (RFC 2308 section 3)."""
+        return any(place.rtype == codes.SOA for place in self.places)
+
+    @property
     def lowest_ttl(self) -> int | None:
         """Seconds for which all of it may be kept; None without any record."""
         return min((_ttl(self.message, place) for place in self.places), default=None)
@@ -109,6 +114,11 @@ def is_answer(message: bytes, query: Query, message_id: int) -> bool:
         and asked.lower() == query.name
         and message[end - QUESTION_TAIL : end] == query.question[-QUESTION_TAIL:]
     )
+
+
+def rcode(message: bytes) -> int:
+    """Return the rcode in the header of a response, without the upper bits out of OPT."""
+    return message[_FLAGS_AT + 1] & _RCODE
 
 
 def locate(message: bytes) -> Reply:
@@ -146,7 +156,20 @@ def readdress(message: bytes, query: Query, limit: int) -> bytes:
     """
     rest = message[HEADER.size + len(query.question) :]
     own = query.id.to_bytes(2) + message[2 : HEADER.size] + query.question + rest
+    if query.edns is not None:
+        own = _with_opt(locate(own), query.edns)
     return own if len(own) <= limit else _cut(locate(own), limit)
+
+
+def explain(message: bytes, code: int, text: str) -> bytes:
+    """Add an extended error (RFC 8914) to a response that has an OPT record at its end."""
+    opt = locate(message).opt
+    if opt is None or opt.end != len(message):
+        return message
+    option = extended_error(code, text)
+    length_at = opt.fixed + _FIXED.size - 2
+    length = opt.end - length_at - 2 + len(option)
+    return message[:length_at] + length.to_bytes(2) + message[length_at + 2 :] + option
 
 
 def without_edns(reply: Reply) -> bytes:
@@ -234,10 +257,21 @@ def _with_flags(message: bytes, flags: int) -> bytes:
 def _cut(reply: Reply, limit: int) -> bytes:
     """Keep as many whole records as fit, and OPT (RFC 6891 section 7)."""
     opt = b"" if reply.opt is None else reply.message[reply.opt.start : reply.opt.end]
+    if reply.opt is not None and reply.question_end + len(opt) > limit:
+        # Options are the upstream's own; OPT itself has to stay.
+        opt = opt[: reply.opt.fixed - reply.opt.start + _FIXED.size - 2] + b"\0\0"
     kept = sum(place.end + len(opt) <= limit for place in reply.places)
     needed = sum(HEADER.unpack_from(reply.message)[3:5])
     # RFC 2181 section 9: TC is not set for additional data that might as well be missing.
     return _joined(reply, kept, opt, tc=TC if kept < needed else 0)
+
+
+def _with_opt(reply: Reply, edns: Edns) -> bytes:
+    """Give a client that sent OPT an OPT, whatever the upstream knows (RFC 6891 section 6.1.1)."""
+    if reply.opt is not None:
+        return reply.message
+    opt = b"\0" + _FIXED.pack(codes.OPT, edns.size, DO if edns.do else 0, 0)
+    return _joined(reply, len(reply.places), opt, tc=0)
 
 
 def _joined(reply: Reply, kept: int, opt: bytes, tc: int) -> bytes:

@@ -3,14 +3,17 @@
 Kubernetes DNS specification 1.1.0 section 2.2 (dns-version); the rest is RFC 1035. Pure.
 """
 
-from kdns.kube.objects import EndpointSlice, Service
-from kdns.kube.store import ADDRESSES, Owner, Store, address_key, address_owner
+from ipaddress import ip_address
+
+from kdns.kube.objects import EndpointSlice
+from kdns.kube.store import ADDRESSES, NAMESPACES, Owner, Store, address_key, service_owner
 from kdns.wire import codes, names, records
 from kdns.wire.names import Name
 from kdns.wire.records import Record
 from kdns.zone.answers import Found, Lookup, NoData, found
 from kdns.zone.authority import Authority, Question
-from kdns.zone.endpoints import endpoint_name
+from kdns.zone.endpoints import ready_backends
+from kdns.zone.services import why_hidden
 
 SCHEMA_VERSION = "1.1.0"
 MULTICLUSTER_VERSION = "1.0.0"
@@ -82,37 +85,37 @@ def _servers(store: Store, authority: Authority, question: Question) -> Lookup:
     default = names.of("ns", "dns") + question.origin
     # Services are not in a reverse zone: their names are in the primary one.
     origin = authority.primary if question.zone.role == "reverse" else question.origin
-    glue = _own_services(store, authority, origin) or _own_addresses(authority, default)
+    ours = _own_slices(store, authority)
+    glue = [
+        record for item, own in ours for record in _led_here(store, authority, item, own, origin)
+    ] or _own_addresses(authority, default)
     hosts = dict.fromkeys(record.owner for record in glue) or {default: None}
     servers = tuple(records.ns(question.name, authority.settings.ttl, host) for host in hosts)
-    owners = (ADDRESSES, *(address_owner(address_key(own)) for own in authority.nameservers))
+    services = {service_owner(item.namespace, item.service) for item, _ in ours}
+    owners = (ADDRESSES, NAMESPACES, *sorted(services))
     return Found(servers, owners, tuple(dict.fromkeys(glue)))
 
 
-def _own_services(store: Store, authority: Authority, origin: Name) -> list[Record]:
-    """Return the addresses of the Services that have this server among their endpoints."""
-    result: list[Record] = []
-    for own in authority.nameservers:
-        for item in store.slices_at(address_key(own)):
-            service = store.service(item.namespace, item.service)
-            if service is not None:
-                below = names.of(service.name, service.namespace, "svc") + origin
-                result += _service_addresses(authority, service, item, own, below)
-    return result
+def _own_slices(store: Store, authority: Authority) -> list[tuple[EndpointSlice, str]]:
+    """Return the slices that have this server among their endpoints, each with its address."""
+    own = [address_key(text) for text in authority.nameservers]
+    return [(item, address) for address in own for item in store.slices_at(address)]
 
 
-def _service_addresses(
-    authority: Authority, service: Service, item: EndpointSlice, own: str, below: Name
+def _led_here(
+    store: Store, authority: Authority, item: EndpointSlice, own: str, origin: Name
 ) -> list[Record]:
-    """Return ClusterIPs under the Service's name, or our own under our endpoint's name."""
+    """Return ClusterIPs under a Service's name, or our address under our endpoint's name."""
+    settings, ttl = authority.settings, authority.settings.ttl
+    service = store.service(item.namespace, item.service)
+    if service is None or why_hidden(store, settings, item.namespace):
+        return []
+    below = names.of(service.name, service.namespace, "svc") + origin
     if not service.headless:
-        pairs = [(below, ip) for ip in service.cluster_ips]
-    else:
-        pairs = [
-            (names.of(endpoint_name(authority.settings, endpoint, own)) + below, own)
-            for endpoint in item.endpoints
-            if own in endpoint.addresses
-        ]
-    packed = [(owner, records.pack_address(ip)) for owner, ip in pairs]
-    ttl = authority.settings.ttl
-    return [records.address(owner, ttl, ip) for owner, ip in packed if ip is not None]
+        packed = map(records.pack_address, service.cluster_ips)
+        return [records.address(below, ttl, ip) for ip in packed if ip is not None]
+    return [
+        records.address(names.of(backend.name) + below, ttl, backend.address)
+        for backend in ready_backends(store, settings, service).all
+        if address_key(str(ip_address(backend.address))) == own
+    ]

@@ -120,6 +120,8 @@ def _expand(text: str) -> list[Name]:
 
 
 def _name(text: str, what: str) -> Name:
+    if not text:
+        raise UsageError(f"{what} '': expected a domain name")
     try:
         return names.from_text(text).lower()
     except ValueError as error:

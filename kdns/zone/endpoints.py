@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from kdns.kube.objects import Endpoint, EndpointSlice, Port, Service
-from kdns.kube.store import Store
+from kdns.kube.store import Store, service_owner
 from kdns.wire.names import MAX_LABEL
 from kdns.wire.records import pack_address
 from kdns.zone.settings import Settings
@@ -26,17 +26,34 @@ class Backend(Struct, frozen=True, gc=False):
     cluster: str
 
 
-def ready_backends(store: Store, settings: Settings, service: Service) -> list[Backend]:
-    """Return the ready addresses in the order of slices and endpoints."""
+class Backends(Struct, frozen=True, gc=False):
+    """The ready addresses of a Service, in the order of slices and endpoints."""
+
+    all: tuple[Backend, ...] = ()
+    by_name: dict[str, list[Backend]] = {}
+
+
+def ready_backends(store: Store, settings: Settings, service: Service) -> Backends:
+    """Return the ready addresses. They are derived once: a Service may have thousands."""
     if settings.noendpoints:
-        return []
-    return [
+        return Backends()
+    owner = service_owner(service.namespace, service.name, imported=service.imported)
+    form = ("backends", settings.endpoint_pod_names)
+    return store.derived(owner, form, lambda: _derive(store, settings, service))
+
+
+def _derive(store: Store, settings: Settings, service: Service) -> Backends:
+    found = tuple(
         backend
         for item in store.slices(service)
         # An FQDN slice has no addresses; naming them as aliases would break RFC 1034 3.6.2.
         if item.address_type != "FQDN"
         for backend in _backends(settings, item)
-    ]
+    )
+    by_name: dict[str, list[Backend]] = {}
+    for backend in found:
+        by_name.setdefault(backend.name, []).append(backend)
+    return Backends(found, by_name)
 
 
 def _backends(settings: Settings, item: EndpointSlice) -> Iterator[Backend]:
@@ -56,12 +73,29 @@ def census(store: Store, service: Service) -> str:
     return f"{sum(endpoint.ready for endpoint in endpoints)}/{len(endpoints)}"
 
 
+def unready_names(store: Store, settings: Settings, service: Service) -> set[str]:
+    """Return the names that endpoints would have if they were ready."""
+    owner = service_owner(service.namespace, service.name, imported=service.imported)
+    form = ("unready", settings.endpoint_pod_names)
+    return store.derived(owner, form, lambda: _unready(store, settings, service))
+
+
+def _unready(store: Store, settings: Settings, service: Service) -> set[str]:
+    return {
+        endpoint_name(settings, endpoint, address)
+        for item in store.slices(service)
+        for endpoint in item.endpoints
+        if not endpoint.ready
+        for address in endpoint.addresses
+    }
+
+
 def endpoint_name(settings: Settings, endpoint: Endpoint, address: str) -> str:
     """Name an endpoint: its hostname, its pod if that is wanted and one label, or its address.
 
     ``10.11.12.13`` is named ``10-11-12-13``, ``2001:db8::`` is named ``2001-db8--0``.
     """
-    if endpoint.hostname:
+    if _is_label(endpoint.hostname):
         return endpoint.hostname.lower()
     if settings.endpoint_pod_names and _is_label(endpoint.pod):
         return endpoint.pod
@@ -70,5 +104,6 @@ def endpoint_name(settings: Settings, endpoint: Endpoint, address: str) -> str:
 
 
 def _is_label(name: str) -> bool:
-    # A pod's name may have dots; as a name below the Service it would be several labels.
-    return 0 < len(name) <= MAX_LABEL and "." not in name
+    # A pod's name may have dots; as a name below the Service it would be several labels. And a
+    # hostname may have been written by somebody whom no API server checked.
+    return 0 < len(name) <= MAX_LABEL and name.isascii() and "." not in name

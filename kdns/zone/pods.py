@@ -12,6 +12,8 @@ from kdns.zone.answers import Lookup, NoData, NoName, found
 from kdns.zone.authority import Authority, Question
 from kdns.zone.services import why_hidden
 
+_POD_LABEL = frozenset("0123456789abcdef-")
+
 
 def answer(store: Store, authority: Authority, question: Question, labels: Sequence[str]) -> Lookup:
     """Answer for ``[address, namespace]``."""
@@ -49,6 +51,8 @@ def _pod(
 
 def _address(label: str) -> bytes | None:
     """Read an address out of a label: three single dashes are IPv4, all else is IPv6."""
+    if not _POD_LABEL.issuperset(label):
+        return None
     dotted = label.count("-") == 3 and "--" not in label  # noqa: PLR2004 - octets less one
     try:
         return ip_address(label.replace("-", "." if dotted else ":")).packed

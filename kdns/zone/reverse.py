@@ -6,7 +6,14 @@ Kubernetes DNS specification 1.1.0 sections 2.3.3 and 2.4.3. Pure.
 from msgspec import Struct
 
 from kdns.kube.objects import EndpointSlice, Kind
-from kdns.kube.store import ADDRESSES, NAMESPACES, Store, address_key, address_owner
+from kdns.kube.store import (
+    ADDRESSES,
+    NAMESPACES,
+    Store,
+    address_key,
+    address_owner,
+    namespace_owner,
+)
 from kdns.wire import codes, names, records
 from kdns.wire.names import Name
 from kdns.zone.answers import Found, Lookup, NoData, NoName, Owners
@@ -57,7 +64,11 @@ def address_of(name: Name) -> Reversed | None:
 
 
 def _host(store: Store, authority: Authority, question: Question, address: str) -> Lookup:
-    owners: Owners = (address_owner(address), NAMESPACES)
+    # An address that comes or goes touches its own owner; beside that, only the namespaces of
+    # those who have it decide.
+    having = {item.namespace for item in store.services_at(address)}
+    having |= {item.namespace for item in store.slices_at(address)}
+    owners: Owners = (address_owner(address), *map(namespace_owner, sorted(having)))
     targets = _targets(store, authority, address)
     if not targets:
         return NoName("the address belongs to no service and no endpoint", owners, _NEEDS)

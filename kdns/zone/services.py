@@ -13,17 +13,18 @@ Pure: knows no sockets, no clock, no messages.
 """
 
 from collections.abc import Iterable, Sequence
+from heapq import nsmallest
 
 from msgspec import Struct
 
 from kdns.kube.objects import Kind, Port, Service
 from kdns.kube.store import Store, namespace_owner, service_owner
 from kdns.wire import codes, names, records
-from kdns.wire.names import Name
+from kdns.wire.names import MAX_NAME, Name
 from kdns.wire.records import Record
 from kdns.zone.answers import Alias, Found, Lookup, NoData, NoName, Owners, found
 from kdns.zone.authority import Authority, Question
-from kdns.zone.endpoints import Backend, census, ready_backends
+from kdns.zone.endpoints import Backend, Backends, census, ready_backends, unready_names
 from kdns.zone.settings import Settings
 
 _FAMILIES = {codes.A: "IPv4", codes.AAAA: "IPv6"}
@@ -78,7 +79,15 @@ def answer(store: Store, authority: Authority, question: Question, labels: Seque
         reason = f"service {labels[-2]} does not exist in namespace {namespace}"
         return NoName(reason, owners, ("Namespace", kind))
     scope = Scope(store, authority.settings, question, service, owners)
-    return _alias(scope, labels[:-2]) if service.external_name else _below(scope, labels[:-2])
+    if service.external_name:
+        return _alias(scope, labels[:-2])
+    if not service.headless and authority.settings.ignore_empty_service and _is_empty(scope):
+        return scope.missing(_nobody(scope) + " (ignore empty_service)")
+    return _below(scope, labels[:-2])
+
+
+def _is_empty(scope: Scope) -> bool:
+    return not _backends(scope).all
 
 
 def why_hidden(store: Store, settings: Settings, namespace: str) -> str:
@@ -141,14 +150,11 @@ def _below(scope: Scope, rest: Sequence[str]) -> Lookup:
 
 
 def _whole(scope: Scope) -> Lookup:
-    service = scope.service
-    if service.headless:
-        targets = _backend_targets(scope, _backends(scope))
-        # "If there are no ready endpoints the answer should be NXDOMAIN" - 2.4.1
-        return _records(scope, targets) if targets else scope.missing(_nobody(scope))
-    if scope.settings.ignore_empty_service and not _backends(scope):
-        return scope.missing(_nobody(scope) + " (ignore empty_service)")
-    return _records(scope, [_cluster_target(scope, service.ports)])
+    if not scope.service.headless:
+        return _records(scope, [_cluster_target(scope, scope.service.ports)])
+    targets = _backend_targets(scope, _backends(scope).all)
+    # "If there are no ready endpoints the answer should be NXDOMAIN" - 2.4.1
+    return _records(scope, targets) if targets else scope.missing(_nobody(scope))
 
 
 def _port(scope: Scope, port: str, protocol: str) -> Lookup:
@@ -158,34 +164,34 @@ def _port(scope: Scope, port: str, protocol: str) -> Lookup:
         return tuple(p for p in ports if port and (p.name, p.protocol) == (port, protocol))
 
     if scope.service.headless:
-        backends = [b for b in _backends(scope) if wanted(b.ports)]
-        targets = [_backend_target(scope, b, wanted(b.ports)) for b in backends]
+        backends = _backends(scope).all
+        # The backends of a slice share their ports: look at each set of ports once.
+        chosen = {ports: wanted(ports) for ports in {backend.ports for backend in backends}}
+        targets = [_backend_target(scope, b, chosen[b.ports]) for b in backends if chosen[b.ports]]
     else:
         ports = wanted(scope.service.ports)
         targets = [_cluster_target(scope, ports)] if ports else []
-    if not targets:
-        return scope.missing(_no_port(scope, port, protocol))
-    return _records(scope, targets)
+    return _records(scope, targets) if targets else scope.missing(_no_port(scope, port, protocol))
 
 
 def _endpoint(scope: Scope, name: str) -> Lookup:
     """Answer for one endpoint by its name, or for the empty non-terminal above the ports."""
     # The name of an imported endpoint always has its cluster in it: two labels.
-    backends = [] if scope.service.imported else _backends(scope)
-    chosen = [backend for backend in backends if backend.name == name]
+    chosen = [] if scope.service.imported else _backends(scope).by_name.get(name, [])
     if chosen:
         return _records(scope, _backend_targets(scope, chosen))
     protocols = {port.protocol for port in _ports(scope) if port.name}
     if name.removeprefix("_") in protocols:
         return NoData("names of ports are below", scope.owners, empty=True)
-    return scope.missing(_no_endpoint(scope, name, backends))
+    return scope.missing(_no_endpoint(scope, name))
 
 
 # -- imported Services (KEP-1645) and topology zones ----------------------------------------------
 
 
 def _imported_endpoint(scope: Scope, name: str, cluster: str) -> Lookup:
-    chosen = [b for b in _backends(scope) if (b.name, b.cluster) == (name, cluster)]
+    named = _backends(scope).by_name.get(name, [])
+    chosen = [backend for backend in named if backend.cluster == cluster]
     # "No <clusterid>.<svc> names for ClusterSetIP services" - M6
     if not chosen or not scope.service.headless:
         return scope.missing(f"no endpoint {name} in cluster {cluster}")
@@ -203,9 +209,9 @@ def _zonal(scope: Scope, rest: Sequence[str]) -> Lookup:
         return scope.missing(f"{directive} is neither pin nor prefer")
     if not zone:
         return NoData("names of topology zones are below", scope.owners, empty=True)
-    everyone = _backends(scope)
+    everyone: Sequence[Backend] = _backends(scope).all
     wanted = ".".join(zone)
-    chosen = [backend for backend in everyone if backend.zone == wanted]
+    chosen: Sequence[Backend] = [one for one in everyone if one.zone == wanted]
     if not chosen and directive == "prefer":
         chosen = everyone
     if not chosen:
@@ -234,6 +240,7 @@ def _records(scope: Scope, targets: list[Target]) -> Lookup:
 
 def _srv(scope: Scope, targets: list[Target]) -> Lookup:
     """Make one SRV for each target and port, and the addresses of the targets beside them."""
+    targets = [target for target in targets if len(target.name) <= MAX_NAME]
     pairs = {(target.name, port.number): None for target in targets for port in target.ports}
     weight = _weight(scope, targets, len(pairs))
     ttl = scope.settings.ttl
@@ -266,7 +273,7 @@ def _cluster_target(scope: Scope, ports: tuple[Port, ...]) -> Target:
     return Target(scope.full_name, tuple(ip for ip in packed if ip is not None), ports)
 
 
-def _backend_targets(scope: Scope, backends: list[Backend]) -> list[Target]:
+def _backend_targets(scope: Scope, backends: Sequence[Backend]) -> list[Target]:
     return [_backend_target(scope, backend, backend.ports) for backend in backends]
 
 
@@ -276,14 +283,15 @@ def _backend_target(scope: Scope, backend: Backend, ports: tuple[Port, ...]) -> 
     return Target(names.of(*below) + scope.full_name, (backend.address,), ports)
 
 
-def _backends(scope: Scope) -> list[Backend]:
+def _backends(scope: Scope) -> Backends:
     return ready_backends(scope.store, scope.settings, scope.service)
 
 
 def _ports(scope: Scope) -> tuple[Port, ...]:
     if not scope.service.headless:
         return scope.service.ports
-    return tuple({port: None for backend in _backends(scope) for port in backend.ports})
+    sets = dict.fromkeys(backend.ports for backend in _backends(scope).all)
+    return tuple(dict.fromkeys(port for ports in sets for port in ports))
 
 
 # -- reasons --------------------------------------------------------------------------------------
@@ -301,8 +309,10 @@ def _no_port(scope: Scope, port: str, protocol: str) -> str:
     return f"no port named {port}/{protocol}{_has(known)}"
 
 
-def _no_endpoint(scope: Scope, name: str, backends: list[Backend]) -> str:
-    known = [backend.name for backend in backends]
+def _no_endpoint(scope: Scope, name: str) -> str:
+    if name in unready_names(scope.store, scope.settings, scope.service):
+        return f"endpoint {name} of service {scope.service.name} is not ready"
+    known = nsmallest(_NAMED_AT_MOST + 1, _backends(scope).by_name)
     return f"service {scope.service.name} has no endpoint named {name}{_has(known)}"
 
 

@@ -164,6 +164,7 @@ USAGE = {
     "ttl": (["--ttl", "-1"], 2, "expected 0 to 3600, not '-1'"),
     "bind": (["--manifests", DEMO, "--bind", "localhost"], 1, "expected an IP address"),
     "zone": (["--manifests", DEMO, "--zone", "a..b"], 1, "zone 'a..b': expected a domain name"),
+    "empty zone": (["--manifests", DEMO, "--zone", ""], 1, "zone '': expected a domain name"),
     "search": (["--manifests", DEMO, "--search", "a..b"], 1, "search domain 'a..b'"),
     "upstream": (["--manifests", DEMO, "--upstream", "dns.example"], 1, "dns.example"),
     "none and more": (

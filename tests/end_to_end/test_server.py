@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 
 import dns.message
 import pytest
@@ -13,7 +13,7 @@ from kdns.errors import UsageError
 from kdns.server.listeners import Address, listening
 from kdns.server.responder import Responder
 from kdns.server.table import AnswerTable
-from kdns.server.tcp import TcpLimits
+from kdns.server.tcp import TcpLimits, TcpServer
 from kdns.wire import records
 from kdns.wire.message import Sections
 
@@ -246,5 +246,66 @@ def test_a_host_name_is_no_address() -> None:
         with pytest.raises(UsageError, match="cannot listen on localhost: expected an IP address"):
             async with _server(_at_once, hosts=("localhost",)):
                 pass
+
+    asyncio.run(test())
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - nobody is told of it
+        await asyncio.sleep(0.01)
+
+
+def test_tcp_is_closed_for_good_even_if_the_client_never_reads() -> None:
+    async def test() -> None:
+        reply = _framed("x.")[2:] + bytes(60_000)
+
+        async def chain(_: Request) -> Response:
+            return Relay(reply)
+
+        server = TcpServer(Responder(chain, AnswerTable()), TcpLimits(idle=0.1, write=0.1))
+        listening_socket = socket.create_server(("127.0.0.1", 0))
+        await server.start(listening_socket)
+        with ExitStack() as stack:
+            # Some of them fill the kernel's buffers and leave a little in the server's own.
+            for queries in range(30, 60):
+                client = stack.enter_context(socket.socket())
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                client.setblocking(False)
+                address = listening_socket.getsockname()
+                await asyncio.get_running_loop().sock_connect(client, address)
+                await asyncio.get_running_loop().sock_sendall(client, _framed("x.") * queries)
+            async with asyncio.timeout(10):
+                await _until(lambda: server.connections > 0)
+                await _until(lambda: server.connections == 0)
+        await server.close()
+
+    asyncio.run(test())
+
+
+def test_tcp_closes_on_a_message_without_a_header() -> None:
+    async def test() -> None:
+        async with _server(_at_once) as address, _connected(address) as (reader, writer):
+            writer.write(b"\0\0" * 1000)
+            assert await _is_closed(reader)
+
+    asyncio.run(test())
+
+
+def test_a_busy_connection_lets_others_have_their_turn() -> None:
+    async def test() -> None:
+        answered = turns = 0
+
+        async def chain(request: Request) -> Response:
+            nonlocal answered
+            answered += 1
+            return _a(request)
+
+        async with _server(chain) as address, _connected(address) as (_, writer):
+            writer.write(b"".join(_framed(f"n{number}.") for number in range(500)))
+            while answered < 500:
+                await asyncio.sleep(0)
+                turns += 1
+
+        assert turns >= 500
 
     asyncio.run(test())

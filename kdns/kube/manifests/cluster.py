@@ -4,15 +4,14 @@ The result depends on the documents alone: not on their order, nor on the files 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kdns.errors import ManifestError
-from kdns.kube.manifests import shapes, slices, workloads
+from kdns.kube.manifests import conflicts, shapes, slices, workloads
 from kdns.kube.manifests.addresses import (
     API_SERVER,
     CLUSTER_DNS,
@@ -20,13 +19,12 @@ from kdns.kube.manifests.addresses import (
     SERVICE_RANGES,
     Family,
     Range,
-    canonical,
     family,
     ranges,
 )
 from kdns.kube.manifests.documents import Document, Manifest
 from kdns.kube.manifests.workloads import Backend, Workload
-from kdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Object, Service
+from kdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Object, Pod, Service
 from kdns.kube.schema import SERVICE_NAME
 from kdns.kube.selectors import Selector
 
@@ -81,6 +79,8 @@ class Summary(Struct, frozen=True):
     """Other kinds and how many of each, by name."""
     strays: int = 0
     """Documents that were no manifests."""
+    found: bool = False
+    """Whether there is anything besides namespaces and what every cluster has."""
 
     def __str__(self) -> str:
         return (
@@ -96,6 +96,11 @@ class Summary(Struct, frozen=True):
         if self.strays:
             parts.append(f"{_count(self.strays, 'document')} without apiVersion and kind")
         return f"ignored: {', '.join(parts)}" if parts else ""
+
+    @property
+    def warning(self) -> str:
+        """What a person should look at, in words; empty when there is something to serve."""
+        return "" if self.found else "warning: nothing to serve found"
 
 
 class Cluster(Struct, frozen=True):
@@ -133,12 +138,13 @@ _Labelled: TypeAlias = tuple[Object, Mapping[str, str]]
 
 
 def build(sources: Sequence[Source], settings: Settings) -> Cluster:
-    """Make the cluster that these documents describe."""
+    """Make the cluster that these documents describe; ManifestError says what they contradict."""
+    claimed = conflicts.check(source.manifest for source in sources)
+    stated = frozenset(subject for subject in claimed if isinstance(subject, str))
     index = _index(sources)
-    if settings.assign:
-        _add_api_server(index)
+    added = _add_api_server(index, stated) if settings.assign else frozenset()
     nodes = {one.key[1]: one.shape for one in _of(index, shapes.Node)}
-    services = _services(index, assign=settings.assign)
+    services = _services(index, stated, assign=settings.assign)
     backends = _backends(index, nodes, assign=settings.assign)
     written = list(_written_slices(index))
     made = _made_slices(index, services, backends if settings.assign else (), written, nodes)
@@ -153,11 +159,11 @@ def build(sources: Sequence[Source], settings: Settings) -> Cluster:
     objects += _namespaces(index, sources, settings)
     objects.sort(key=lambda one: (KINDS.index(one.KIND), one.key))
     version = max([0, *(source.version for source in sources), *(one.version for one in objects)])
-    return Cluster(tuple(objects), _summary(objects, sources), version)
+    return Cluster(tuple(objects), _summary(objects, sources, added), version)
 
 
 def _index(sources: Iterable[Source]) -> _Index:
-    """Find each document by its kind and key; two that differ are an error, two equal ones one."""
+    """Find each document by its kind and key; two equal ones are one."""
     index: _Index = {}
     for source in sources:
         for document in source.manifest.documents:
@@ -166,13 +172,6 @@ def _index(sources: Iterable[Source]) -> _Index:
             before = index.get(key)
             if before:
                 version = max(version, before.version)
-                if before.shape != shape:
-                    raise ManifestError(
-                        document.path,
-                        document.line,
-                        f"{document.title} is defined with other content at"
-                        f" {before.document.place}, expected one definition",
-                    )
             index[key] = _Written(before.document if before else document, shape, version)
     return index
 
@@ -183,13 +182,15 @@ def _of(index: _Index, shape: type[S]) -> list[_Written[S]]:
     return [one for _, one in sorted(found, key=lambda pair: pair[0])]
 
 
-def _add_api_server(index: _Index) -> None:
-    """Add the Service that every API server makes for itself, unless it is written."""
+def _add_api_server(index: _Index, stated: Container[str]) -> frozenset[Key]:
+    """Add the Service that every API server makes for itself, unless it is written.
+
+    Return the keys of the Services that were added.
+    """
     if ("Service", _KUBERNETES) in index:
-        return
-    addresses = (address for one in _of(index, shapes.Service) for address in _given(one.shape))
+        return frozenset()
     port = {"name": "https", "port": 443, "targetPort": 6443}
-    spec = {"ports": [port], **({} if API_SERVER in addresses else {"clusterIP": API_SERVER})}
+    spec = {"ports": [port], **({} if API_SERVER in stated else {"clusterIP": API_SERVER})}
     service = msgspec.convert({"metadata": _API_SERVER_METADATA, "spec": spec}, shapes.Service)
     endpoints = msgspec.convert(
         {"metadata": _API_SERVER_METADATA, "subsets": [_API_SERVER_ENDPOINT]}, shapes.Endpoints
@@ -197,6 +198,7 @@ def _add_api_server(index: _Index) -> None:
     for kind, shape in (("Service", service), ("Endpoints", endpoints)):
         document = Document("kdns", 1, kind, shape)
         index.setdefault((kind, _KUBERNETES), _Written(document, shape, 0))
+    return frozenset([_KUBERNETES])
 
 
 class _Served(Struct, frozen=True, gc=False):
@@ -210,11 +212,9 @@ class _Served(Struct, frozen=True, gc=False):
         return self.written.shape.spec
 
 
-def _services(index: _Index, *, assign: bool) -> list[_Served]:
-    written = _of(index, shapes.Service)
-    reserved = _reserved(written)
-    pools = ranges(SERVICE_RANGES, [API_SERVER, CLUSTER_DNS, *reserved]) if assign else {}
-    return [_Served(one, _service(one, pools)) for one in written]
+def _services(index: _Index, stated: Iterable[str], *, assign: bool) -> list[_Served]:
+    pools = ranges(SERVICE_RANGES, [API_SERVER, CLUSTER_DNS, *stated]) if assign else {}
+    return [_Served(one, _service(one, pools)) for one in _of(index, shapes.Service)]
 
 
 def _service(one: _Written[shapes.Service], pools: Mapping[Family, Range]) -> Service:
@@ -225,27 +225,6 @@ def _service(one: _Written[shapes.Service], pools: Mapping[Family, Range]) -> Se
         missing = [name for name in slices.families(one.shape.spec) if name not in map(family, ips)]
         ips += [pools[name].take("/".join(one.key)) for name in missing if name in pools]
     return replace(service, cluster_ips=tuple(ips), version=one.version)
-
-
-def _given(service: shapes.Service) -> list[str]:
-    """Return the addresses that a Service states."""
-    return [canonical(ip) for ip in service.trim().cluster_ips if ip]
-
-
-def _reserved(written: Iterable[_Written[shapes.Service]]) -> dict[str, Document]:
-    """Find whose each stated cluster IP is; one cannot be two Services'."""
-    reserved: dict[str, Document] = {}
-    for one in written:
-        for address in _given(one.shape):
-            other = reserved.setdefault(address, one.document)
-            if other is not one.document:
-                raise ManifestError(
-                    one.document.path,
-                    one.document.line,
-                    f"{one.document.title} has the clusterIP {address} of {other.title}"
-                    f" at {other.place}, expected an address of its own",
-                )
-    return reserved
 
 
 def _backends(index: _Index, nodes: Mapping[str, shapes.Node], *, assign: bool) -> list[Backend]:
@@ -356,7 +335,9 @@ def _namespaces(
             yield Namespace(name, one.shape.metadata.uid if one else "", version)
 
 
-def _summary(objects: Iterable[Object], sources: Iterable[Source]) -> Summary:
+def _summary(
+    objects: Iterable[Object], sources: Iterable[Source], added: Container[Key]
+) -> Summary:
     found = list(objects)
     manifests = [source.manifest for source in sources]
     services = [one for one in found if isinstance(one, Service)]
@@ -368,4 +349,18 @@ def _summary(objects: Iterable[Object], sources: Iterable[Source]) -> Summary:
         files=sum(bool(one.documents or one.others) for one in manifests),
         others=tuple(sorted(Counter(kind for one in manifests for kind in one.others).items())),
         strays=sum(one.strays for one in manifests),
+        found=any(_counts(one, added) for one in found),
     )
+
+
+def _counts(one: Object, added: Container[Key]) -> bool:
+    """Say whether there would be less to serve without the object and what every cluster has."""
+    match one:
+        case Namespace():
+            return False
+        case EndpointSlice():
+            return one.imported or (one.namespace, one.service) not in added
+        case Service():
+            return one.imported or one.key not in added
+        case Pod():
+            return True

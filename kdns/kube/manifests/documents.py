@@ -3,20 +3,23 @@
 YAML goes through ``yamls``. JSON goes straight into the shapes, which is what makes a large
 ``kubectl get -o json`` quick to read; only JSON with something wrong in it takes the way of YAML,
 of which it is a part, to learn the line. There, a key that is written twice is an error, as it is
-for the API server; in JSON the last one counts.
+for the API server; in JSON the last one counts. JSON documents may follow one another.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from kdns.errors import ManifestError
-from kdns.kube.manifests import names, yamls
-from kdns.kube.manifests.shapes import SHAPES, Shape, stated
+from kdns.kube.manifests import jsons, names, yamls
+from kdns.kube.manifests.shapes import SHAPES, EndpointSlice, ServiceImport, Shape, stated
 
+_KNOWN = frozenset(kind for _, kind in SHAPES)
 _CLUSTER_SCOPED = frozenset({"Namespace", "Node"})
 _SERVICE_NAME = (names.LABEL_1035, "at most 63 of a-z, 0-9 and '-', a letter first (RFC 1035)")
 _NAMESPACE_NAME = (names.LABEL_1123, "at most 63 of a-z, 0-9 and '-' (RFC 1123)")
@@ -56,6 +59,14 @@ class Document(Struct, frozen=True, gc=False):
         """The object in words: ``Service default/web``."""
         return f"{self.kind} {'/'.join(filter(None, self.key))}"
 
+    @property
+    def imported(self) -> bool:
+        """Whether only a zone that serves imports can show it: a ServiceImport or its slice."""
+        shape = self.shape
+        return isinstance(shape, ServiceImport) or (
+            isinstance(shape, EndpointSlice) and shape.imported
+        )
+
 
 class Manifest(Struct, frozen=True):
     """Everything that one file holds."""
@@ -67,6 +78,22 @@ class Manifest(Struct, frozen=True):
     """How many documents were no manifests: values of a chart, a compose file."""
     namespaces: frozenset[str] = frozenset()
     """The namespaces that the other objects are in."""
+
+    def without_imports(self) -> "Manifest":
+        """Count ServiceImports and their slices among the objects that DNS does not need."""
+        imported = [one for one in self.documents if one.imported]
+        if not imported:
+            return self
+        return replace(
+            self,
+            documents=tuple(one for one in self.documents if not one.imported),
+            others=(*self.others, *map(_imported_kind, imported)),
+            namespaces=self.namespaces.union(one.key[0] for one in imported),
+        )
+
+
+def _imported_kind(document: Document) -> str:
+    return document.kind if document.kind == "ServiceImport" else f"{document.kind} (imported)"
 
 
 def parse(data: bytes, path: str, *, lenient: bool = False) -> Manifest:
@@ -82,9 +109,12 @@ def parse(data: bytes, path: str, *, lenient: bool = False) -> Manifest:
         line = data.count(b"\n", 0, len(data) - len(content)) + 1
         try:
             return _collect(_json_objects(content, line), data, path, lenient=lenient)
-        except msgspec.ValidationError:
+        # YAML's reader knows how deep it went.
+        except (msgspec.ValidationError, RecursionError):
             pass
         except msgspec.DecodeError as error:
+            if len(parts := jsons.split(data)) > 1:
+                return _joined([_part(part, path, lenient=lenient) for part in parts])
             if path.endswith(".json"):
                 raise _malformed(data, path, str(error)) from None
     try:
@@ -92,6 +122,27 @@ def parse(data: bytes, path: str, *, lenient: bool = False) -> Manifest:
     except yamls.Unreadable as error:
         text = _HELM if b"{{" in data else f"not YAML: {error}"
         raise ManifestError(path, error.line, text) from None
+
+
+def _part(part: jsons.Part, path: str, *, lenient: bool) -> Manifest:
+    """Read one document of a stream, with the lines of the stream."""
+    try:
+        manifest = parse(part.data, path, lenient=lenient)
+    except ManifestError as error:
+        # The lines are right now; the byte would count from the wrong place.
+        text = _BYTE.sub("", error.text)
+        raise ManifestError(path, error.line + part.line, text) from None
+    moved = (replace(one, line=one.line + part.line) for one in manifest.documents)
+    return replace(manifest, documents=tuple(moved))
+
+
+def _joined(manifests: list[Manifest]) -> Manifest:
+    return Manifest(
+        tuple(chain.from_iterable(one.documents for one in manifests)),
+        tuple(chain.from_iterable(one.others for one in manifests)),
+        sum(one.strays for one in manifests),
+        frozenset(chain.from_iterable(one.namespaces for one in manifests)),
+    )
 
 
 class _Object(Struct, gc=False):
@@ -156,9 +207,7 @@ def _expand(value: dict[str, Any], found: _Object) -> Iterator[_Object]:
     if not (kind.endswith("List") and isinstance(items, list)):
         metadata = value.get("metadata")
         namespace = _text(metadata, "namespace") if isinstance(metadata, dict) else ""
-        yield msgspec.structs.replace(
-            found, api_version=api_version, kind=kind, namespace=namespace
-        )
+        yield replace(found, api_version=api_version, kind=kind, namespace=namespace)
         return
     for index, item in enumerate(items):
         line = item.line if isinstance(item, yamls.Mapping) else found.line
@@ -181,13 +230,18 @@ def _collect(objects: Iterable[_Object], data: bytes, path: str, *, lenient: boo
         if complete and shape:
             documents.append(_document(found, shape, data, path))
         elif complete:
-            others.append(found.kind)
+            others.append(_other_kind(found))
             namespaces.add(found.namespace)
         elif lenient:
             strays += 1
         else:
             raise ManifestError(path, found.line, _not_a_manifest(found))
     return Manifest(tuple(documents), tuple(others), strays, frozenset(namespaces - {""}))
+
+
+def _other_kind(found: _Object) -> str:
+    """Name a kind that is not used, with its group where the kind alone would surprise."""
+    return f"{found.kind} ({found.api_version})" if found.kind in _KNOWN else found.kind
 
 
 def _not_a_manifest(found: _Object) -> str:
@@ -230,13 +284,14 @@ def _check_addresses(shape: Shape) -> None:
         if not one.valid:
             path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in one.at)
             raise msgspec.ValidationError(
-                f"found {one.text!r}, expected an {one.address_type} address - at `${path}`"
+                f"found {one.text!r}, expected {one.expected} - at `${path}`"
             )
 
 
 def _bad_name(name: str, expected: str, field_name: str) -> msgspec.ValidationError:
+    found = repr(name) if name else f"no {field_name}"
     expected = f"expected {expected}" if "{{" not in name else _HELM
-    return msgspec.ValidationError(f"found {name!r}, {expected} - at `$.metadata.{field_name}`")
+    return msgspec.ValidationError(f"found {found}, {expected} - at `$.metadata.{field_name}`")
 
 
 def _steps(error: str) -> list[str | int]:

@@ -10,7 +10,7 @@ from stat import S_ISDIR
 
 from msgspec import Struct
 
-from kdns.errors import ManifestError
+from kdns.errors import ManifestError, UsageError
 
 STDIN = "-"
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -61,6 +61,8 @@ class Listing(Struct, frozen=True):
 
 def find(path: str) -> Listing:
     """List the file that the path names, or the manifests in the directory that it names."""
+    if not path:
+        raise UsageError("manifests '': expected a path")
     found = list(_below(path))
     version = max(seconds for _, seconds in found)
     return Listing(tuple(file for file, _ in found if file), version)
@@ -118,5 +120,4 @@ def _seconds(status: os.stat_result) -> int:
 
 
 def _unreadable(path: str, error: OSError) -> ManifestError:
-    text = (error.strerror or str(error)).lower()
-    return ManifestError(path, 1, f"cannot be read: {text}, expected a file or a directory")
+    return ManifestError(path, 0, f"cannot be read: {error.strerror or error}")

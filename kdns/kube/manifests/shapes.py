@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Struct, field
 
 from kdns.kube import schema
-from kdns.kube.manifests.addresses import Family
+from kdns.kube.manifests.addresses import Family, canonical
 
 Labels: TypeAlias = dict[str, str]
 Protocol: TypeAlias = Literal["TCP", "UDP", "SCTP"]
@@ -72,12 +72,22 @@ class Service(schema.ServiceShape, gc=False):
     metadata: Metadata = field(default_factory=Metadata)
     spec: ServiceSpec = field(default_factory=ServiceSpec)
 
+    @property
+    def addresses(self) -> list[str]:
+        """The cluster IPs that it states, so that equal ones are equal texts."""
+        return [canonical(ip) for ip in self.trim().cluster_ips if ip]
+
 
 class EndpointSlice(schema.EndpointSliceShape, rename="camel", gc=False):
     """discovery.k8s.io/v1 EndpointSlice."""
 
     metadata: Metadata = field(default_factory=Metadata)
     address_type: Literal["IPv4", "IPv6", "FQDN"] = "IPv4"
+
+    @property
+    def imported(self) -> bool:
+        """Whether it belongs to a ServiceImport."""
+        return bool(self.metadata.label(schema.IMPORT_NAME))
 
 
 class ServiceImport(schema.ServiceImportShape, gc=False):
@@ -271,6 +281,13 @@ class Stated(Struct, frozen=True, gc=False):
     at: tuple[str | int, ...]
     text: str
     address_type: str = "IP"
+    or_none: bool = False
+    """Whether the word ``None`` may stand there too."""
+
+    @property
+    def expected(self) -> str:
+        """What may stand there, in words."""
+        return f"an {self.address_type} address{' or None' if self.or_none else ''}"
 
     @property
     def valid(self) -> bool:
@@ -305,9 +322,9 @@ def stated(shape: Shape) -> Iterator[Stated]:
 
 
 def _of_service(spec: ServiceSpec) -> Iterator[Stated]:
-    fields = [Stated(("spec", "clusterIP"), spec.cluster_ip or "")]
+    fields = [Stated(("spec", "clusterIP"), spec.cluster_ip or "", or_none=True)]
     for index, text in enumerate(spec.cluster_ips or ()):
-        fields.append(Stated(("spec", "clusterIPs", index), text))
+        fields.append(Stated(("spec", "clusterIPs", index), text, or_none=True))
     yield from (one for one in fields if one.text not in {"", "None"})
 
 

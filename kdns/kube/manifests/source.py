@@ -6,7 +6,7 @@ changed. ``watch`` is the loop around it.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from kdns.errors import ManifestError
 from kdns.kube.changes import Apply, Change, Delete, Init, InitDone, Sink
 from kdns.kube.manifests.cluster import KINDS, Cluster, Settings, Source, build
+from kdns.kube.manifests.conflicts import Conflict, Edit, waiting
 from kdns.kube.manifests.documents import Manifest, parse
 from kdns.kube.manifests.files import File, Listing, Stamp, find
 from kdns.kube.objects import Key, Kind, Object
@@ -28,6 +29,9 @@ _SETTLING = 0.05
 # So many changes go to the sink before queries get their turn.
 _AT_ONCE = 200
 
+_KEPT = "manifest not used, its last good data stay: %s"
+_LEFT_OUT = "manifest not used: %s"
+
 
 class _Read(Struct, frozen=True):
     """What a file holds, as far as it could be read."""
@@ -38,6 +42,16 @@ class _Read(Struct, frozen=True):
     seen: Stamp
     """The stamp of the last attempt, which may have failed."""
     error: str = ""
+    look: int = 0
+    """Which look at the files read it: an old file that was moved into place is new here."""
+
+
+class _Problem(Struct, frozen=True):
+    """Why a path is not used as it is now."""
+
+    text: str
+    about: Hashable
+    """The same for the same problem, which is logged once."""
 
 
 _Files: TypeAlias = dict[str, _Read]
@@ -49,10 +63,16 @@ def load(
     assign: bool = True,
     labels: Selector | str = "",
     namespace_labels: Selector | str = "",
+    imports: bool = True,
 ) -> Cluster:
     """Read files, directories and ``-`` (stdin) once; ManifestError says what is wrong where."""
     source = ManifestSource(
-        paths, _nowhere, assign=assign, labels=labels, namespace_labels=namespace_labels
+        paths,
+        _nowhere,
+        assign=assign,
+        labels=labels,
+        namespace_labels=namespace_labels,
+        imports=imports,
     )
     return source.load()
 
@@ -60,7 +80,7 @@ def load(
 class ManifestSource:
     """Manifests as a source of changes: all of them first, then what is edited."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each of which stands alone
         self,
         paths: Sequence[str],
         sink: Sink,
@@ -68,17 +88,22 @@ class ManifestSource:
         assign: bool = True,
         labels: Selector | str = "",
         namespace_labels: Selector | str = "",
+        imports: bool = True,
     ) -> None:
-        """Take ``labels`` for Services, EndpointSlices and Pods; see ``load`` for the paths."""
-        self._paths, self._sink = paths, sink
+        """Take ``labels`` for Services, EndpointSlices and Pods; see ``load`` for the paths.
+
+        Without ``imports``, ServiceImports and their slices are ignored.
+        """
+        self._paths, self._sink, self._imports = paths, sink, imports
         self._settings = Settings(assign, _selector(labels), _selector(namespace_labels))
         self._listings: dict[str, Listing] = {}
         self._known: _Files = {}
         """Every file as it was last read."""
         self._used: _Files = {}
         """What the cluster is made of: without the edits that contradict other files."""
-        self._conflicts: dict[str, str] = {}
-        self._errors: dict[str, str] = {}
+        self._conflicts: dict[str, Conflict] = {}
+        self._problems: dict[str, _Problem] = {}
+        self._looks = 0
         self._cluster = Cluster()
         self._settled = True
 
@@ -86,9 +111,8 @@ class ManifestSource:
         """Read everything and tell it to the sink, one complete list for each kind."""
         self._listings = {path: find(path) for path in self._paths}
         files = _merged(self._listings.values())
-        self._known = {path: _read(file) for path, file in files.items()}
-        self._used = self._known
-        self._cluster = self._build(self._known)
+        self._known = {path: self._read(file) for path, file in files.items()}
+        self._use(self._known)
         for change in _listed(self._cluster):
             self._sink(change)
         return self._cluster
@@ -116,12 +140,12 @@ class ManifestSource:
         changed = _differ(known, self._known)
         self._known = known
         changes = self._rebuild() if changed else []
-        unread = {path: read.error for path, read in known.items() if read.error}
-        self._report({**unread, **self._conflicts, **missing})
+        self._report(missing)
         return changes
 
     def _look(self) -> dict[str, str]:
         """List the paths anew; one that has gone keeps its files, and the error says so."""
+        self._looks += 1
         errors = {}
         for path in self._paths:
             try:
@@ -140,45 +164,66 @@ class ManifestSource:
                 same = bool(known.error) or known.file == file
                 yield path, known if same else replace(known, file=file)
             elif path in before and before[path].stamp == file.stamp:
-                yield path, _read_again(file, known)
+                yield path, self._read_again(file)
             elif known:
                 yield path, known
         for path in self._known.keys() - files.keys():
             if path in before:
                 yield path, self._known[path]
 
+    def _read(self, file: File) -> _Read:
+        manifest = parse(file.read(), file.name, lenient=file.lenient)
+        if not self._imports:
+            manifest = manifest.without_imports()
+        return _Read(file, manifest, file.stamp, look=self._looks)
+
+    def _read_again(self, file: File) -> _Read:
+        """Read a file; what cannot be read keeps what is used of it."""
+        try:
+            return self._read(file)
+        except ManifestError as error:
+            last = self._used.get(file.path) or _Read(file, Manifest(), file.stamp)
+            return replace(last, seen=file.stamp, error=str(error))
+
     def _rebuild(self) -> list[Change]:
         """Make the cluster anew, without the edits that contradict other files."""
-        used, last, before = dict(self._known), self._used, self._cluster
-        self._conflicts = {}
-        while True:
-            try:
-                self._cluster = self._build(used)
-                break
-            except ManifestError as error:
-                edited = {path for path, read in used.items() if read is not last.get(path)}
-                if not edited:
-                    raise
-                for path in edited & {error.path} or edited:
-                    self._conflicts[path] = str(error)
-                    _fall_back(used, last, path)
-        self._used = used
+        before, self._conflicts = self._cluster, {}
+        try:
+            self._use(self._known)
+        except Conflict:
+            self._conflicts = waiting(*_edited(self._known, self._used))
+            going = {path: one for path, one in self._known.items() if path not in self._conflicts}
+            kept = {path: self._used[path] for path in self._conflicts if path in self._used}
+            self._use({**going, **kept})
         return list(_differences(before, self._cluster))
 
-    def _build(self, files: _Files) -> Cluster:
+    def _use(self, files: _Files) -> None:
+        """Make the cluster from these files; those of before stay if they contradict each other."""
         sources = [Source(files[path].manifest, files[path].file.version) for path in sorted(files)]
         cluster = build(sources, self._settings)
         listed = max((listing.version for listing in self._listings.values()), default=0)
-        return replace(cluster, version=max(cluster.version, listed))
+        self._cluster = replace(cluster, version=max(cluster.version, listed))
+        self._used = files
 
-    def _report(self, errors: dict[str, str]) -> None:
-        """Log each error once, and once that it is over."""
-        for path, error in errors.items():
-            if self._errors.get(path) != error:
-                _log.error("manifest not used, its last good data stay: %s", error)
-        for path in self._errors.keys() - errors.keys():
-            _log.info("manifest is good again: %s", path)
-        self._errors = errors
+    def _report(self, missing: Mapping[str, str]) -> None:
+        """Log each problem once, and once that it is over."""
+        unread = {path: read.error for path, read in self._known.items() if read.error}
+        problems = {path: _Problem(text, text) for path, text in {**unread, **missing}.items()}
+        for path, conflict in self._conflicts.items():
+            problems.setdefault(path, _Problem(str(conflict), conflict.about))
+        for path, problem in problems.items():
+            before = self._problems.get(path)
+            if before is None or before.about != problem.about:
+                _log.error(self._consequence(path), problem.text)
+        for path in sorted(self._problems.keys() - problems.keys()):
+            if path in self._known or path in self._listings:
+                _log.info("manifest is good again: %s", path)
+        self._problems = problems
+
+    def _consequence(self, path: str) -> str:
+        """Say what happens instead of using a path as it is now."""
+        new = path not in self._listings and not _filled(self._used.get(path))
+        return _LEFT_OUT if new else _KEPT
 
 
 def _selector(selector: Selector | str) -> Selector:
@@ -199,26 +244,22 @@ def _merged(listings: Iterable[Listing]) -> dict[str, File]:
     return files
 
 
-def _read(file: File) -> _Read:
-    manifest = parse(file.read(), file.name, lenient=file.lenient)
-    return _Read(file, manifest, file.stamp)
+def _edited(known: _Files, used: _Files) -> tuple[dict[str, Manifest], dict[str, Edit]]:
+    """Tell the files that say what is used of them from those that say something else."""
+    unchanged, edits = {}, {}
+    for path, read in known.items():
+        old = used[path].manifest if path in used else Manifest()
+        if old is read.manifest or old == read.manifest:
+            unchanged[path] = old
+        else:
+            age = read.look, read.file.stamp.modified
+            edits[path] = Edit(read.manifest, old, age)
+    return unchanged, edits
 
 
-def _read_again(file: File, known: _Read | None) -> _Read:
-    """Read a file; what cannot be read keeps what it held before."""
-    try:
-        return _read(file)
-    except ManifestError as error:
-        last = known or _Read(file, Manifest(), file.stamp)
-        return replace(last, seen=file.stamp, error=str(error))
-
-
-def _fall_back(used: _Files, last: _Files, path: str) -> None:
-    """Use a file's last contents that went together with the others', if it had any."""
-    if path in last:
-        used[path] = last[path]
-    else:
-        del used[path]
+def _filled(read: _Read | None) -> bool:
+    """Say whether there are data that can stay."""
+    return bool(read and read.manifest.documents)
 
 
 def _differ(one: _Files, other: _Files) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from kdns.chain import Answer, Handler, Relay, Request, Response
 from kdns.kube.changes import Apply, Delete, Init, InitDone
-from kdns.kube.objects import Kind, Namespace
+from kdns.kube.objects import Endpoint, Kind, Namespace
 from kdns.kube.store import KINDS
 from kdns.wire import codes
 from kdns.wire.message import Sections
@@ -298,6 +298,13 @@ def test_rfc8914_stale_answers_say_so(question: str, code: int, text: str) -> No
     assert ede(answer) == text
 
 
+def test_a_stale_alias_says_so_once() -> None:
+    cluster = Cluster(INSIDE)
+    cluster.store.stale = STALE
+
+    assert ede(cluster.ask("first.a.svc.cluster.local. A", edns=1232)) == STALE
+
+
 LISTED: dict[str, tuple[tuple[Kind, ...], str, str]] = {
     "a missing service": (("Namespace", "Service"), "x.testns.svc.cluster.local. A", "NXDOMAIN"),
     "a missing namespace": (("Namespace",), "x.nowhere.svc.cluster.local. A", "NXDOMAIN"),
@@ -348,3 +355,53 @@ def test_what_was_not_known_is_asked_again_after_the_list() -> None:
         cluster.change(InitDone(kind))
 
     assert rcode(cluster.ask(question)) == "NXDOMAIN"
+
+
+SHORT_REASONS = {
+    "service": ("backend. A", "service backend does not exist in namespace default"),
+    "endpoint": ("db-9.db.prod. A", "service db has no endpoint named db-9; has db-0"),
+    "service of a namespace": ("x.prod. A", "service x does not exist in namespace prod"),
+}
+
+
+@pytest.mark.parametrize(("question", "reason"), SHORT_REASONS.values(), ids=SHORT_REASONS)
+def test_a_refused_short_name_says_why_it_is_none(question: str, reason: str) -> None:
+    assert ede(Cluster(NAMED, SEARCH).ask(question, edns=1232)).startswith(
+        f"as a short name: {reason}; "
+    )
+
+
+def test_an_upstreams_nxdomain_says_why_it_is_no_short_name() -> None:
+    async def nobody(request: Request) -> Response:
+        query = dns.message.from_wire(write_query(request.query, 7))
+        reply = dns.message.make_response(query)
+        reply.set_rcode(dns.rcode.NXDOMAIN)
+        return Relay(reply.to_wire())
+
+    cluster = Cluster(NAMED, SEARCH, upstream=nobody)
+    answer = cluster.ask("backend. A", edns=1232)
+
+    assert ede(answer) == "as a short name: service backend does not exist in namespace default"
+    assert rcode(cluster.ask("backend. A")) == "NXDOMAIN"
+
+
+def test_a_client_with_edns_gets_opt_from_an_upstream_without() -> None:
+    async def old(request: Request) -> Response:
+        query = dns.message.from_wire(write_query(request.query, 7))
+        query.use_edns(False)
+        return Relay(dns.message.make_response(query).to_wire())
+
+    answer = Cluster(F1, upstream=old).ask("example.com. A", edns=1400)
+
+    assert (answer.edns, answer.payload) == (0, 1400)
+
+
+def test_an_endpoint_that_is_not_ready_is_called_so() -> None:
+    objects = (
+        Namespace("testns"),
+        headless("db"),
+        endpoints("db", "db-0@10.0.0.1", Endpoint(("10.0.0.2",), "db-1", ready=False)),
+    )
+    answer = Cluster(objects).ask("db-1.db.testns.svc.cluster.local. A", edns=1232)
+
+    assert ede(answer) == "endpoint db-1 of service db is not ready"

@@ -4,7 +4,8 @@ from kdns.chain import Answer
 from kdns.kube.changes import Apply
 from kdns.kube.objects import Namespace
 from kdns.server.packets import Rotating, Serial, pack
-from kdns.server.table import MAX_FORMS, AnswerTable
+from kdns.server.table import MAX_FORMS, MAX_KEY, AnswerTable
+from kdns.wire import codes, records
 from kdns.wire.message import Message, Sections
 from tests.cluster import F1, Cluster, endpoints, headless, lines, service
 
@@ -18,7 +19,7 @@ def _answer(*owners: tuple[str, ...]) -> Answer:
 def _promote(table: AnswerTable, question: bytes, answer: Answer, packet: bytes = b"p") -> None:
     table.put(question, answer)
     table.answer(question)
-    table.put_packet(question, b"key of " + question, packet)
+    table.put_packet(question, "udp", b"key of " + question, packet)
 
 
 def test_an_answer_goes_with_any_of_its_owners() -> None:
@@ -28,8 +29,8 @@ def test_an_answer_goes_with_any_of_its_owners() -> None:
     table.drop([TWO])
 
     assert table.answer(b"q") is None
-    assert not table.packets
-    assert table.bytes == 0
+    assert not table.packets["udp"]
+    assert table.octets == 0
     assert len(table) == 0
 
 
@@ -41,15 +42,15 @@ def test_an_owner_takes_only_its_own() -> None:
     table.drop([TWO])
 
     assert table.answer(b"q") is not None
-    assert list(table.packets) == [b"key of q"]
+    assert list(table.packets["udp"]) == [b"key of q"]
 
 
 def test_a_first_answer_makes_no_packet() -> None:
     table = AnswerTable()
     table.put(b"q", _answer(ONE))
-    table.put_packet(b"q", b"key", b"p")
+    table.put_packet(b"q", "udp", b"key", b"p")
 
-    assert not table.packets
+    assert not table.packets["udp"]
 
 
 def test_a_flood_of_names_asked_once_leaves_the_working_set() -> None:
@@ -63,22 +64,67 @@ def test_a_flood_of_names_asked_once_leaves_the_working_set() -> None:
     assert len(table._owned) == 11  # noqa: SLF001 - the index must not grow either
 
 
-@pytest.mark.parametrize("bounds", [{"max_answers": 3}, {"max_bytes": 3 * (8 + 10)}])
+@pytest.mark.parametrize("bounds", [{"max_answers": 3}, {"max_bytes": 3 * (500 + 8 + 10)}])
 def test_the_oldest_goes_when_the_table_is_full(bounds: dict[str, int]) -> None:
     table = AnswerTable(**bounds)
     for number in range(5):
         _promote(table, b"%d" % number, _answer(ONE), b"0123456789")
 
-    assert [key[-1:] for key in table.packets] == [b"2", b"3", b"4"]
+    assert [key[-1:] for key in table.packets["udp"]] == [b"2", b"3", b"4"]
 
 
 def test_one_question_has_few_forms() -> None:
     table = AnswerTable()
     _promote(table, b"q", _answer(ONE))
     for number in range(100):
-        table.put_packet(b"q", b"cookie %d" % number, b"p")
+        table.put_packet(b"q", "udp", b"cookie %d" % number, b"p")
 
-    assert len(table.packets) == MAX_FORMS
+    assert len(table.packets["udp"]) == MAX_FORMS
+
+
+def test_a_padded_query_makes_no_packet() -> None:
+    table = AnswerTable()
+    _promote(table, b"q", _answer(ONE))
+    table.put_packet(b"q", "udp", bytes(MAX_KEY + 1), b"p")
+
+    assert list(table.packets["udp"]) == [b"key of q"]
+
+
+def test_missing_names_that_are_asked_twice_push_out_only_missing_names() -> None:
+    table = AnswerTable(max_answers=10)
+    _promote(table, b"q", _answer(ONE))
+    missing = Answer(Sections(codes.NXDOMAIN), (TWO,))
+    for number in range(100):
+        _promote(table, b"%d" % number, missing)
+
+    assert b"key of q" in table.packets["udp"]
+    assert len(table) == 11
+
+
+def test_large_answers_are_charged_for_their_records() -> None:
+    many = tuple(records.address(b"\0", 5, number.to_bytes(4)) for number in range(1000))
+    table = AnswerTable(max_probation_bytes=1 << 20)
+    for number in range(100):
+        table.put(b"%d" % number, Answer(Sections(answer=many), (ONE,)))
+
+    assert table.octets <= 1 << 20
+    assert len(table) == (1 << 20) // (500 + 1000 * 164)
+
+
+def test_udp_never_finds_what_was_prepared_for_tcp() -> None:
+    objects = (
+        Namespace("testns"),
+        headless("big"),
+        endpoints("big", *(f"10.0.{n // 250}.{n % 250}" for n in range(1000))),
+    )
+    cluster = Cluster(objects)
+    for _ in range(3):
+        assert (
+            len(cluster.ask("big.testns.svc.cluster.local. A", transport="tcp").answer[0]) == 1000
+        )
+
+    assert not cluster.table.packets["udp"]
+    assert len(cluster.ask("big.testns.svc.cluster.local. A").answer[0]) == 29
 
 
 def test_addresses_rotate_by_one() -> None:

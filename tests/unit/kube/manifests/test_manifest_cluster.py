@@ -542,6 +542,32 @@ def test_the_summary_counts_what_is_served(texts: tuple[str, ...]) -> None:
     assert str(cluster(*texts).summary) == SUMMARIES[texts]
 
 
+NOTHING = "warning: nothing to serve found"
+WARNINGS = {
+    (): NOTHING,
+    ("",): NOTHING,
+    (CONFIG,): NOTHING,
+    (CONFIG, NODES): NOTHING,
+    (SLICE,): "",
+    (IMPORT,): "",
+    (made_service("web", WEB),): "",
+    (made_service("kubernetes", "{}"),): "",
+    (made_pod("kubernetes"),): "",
+}
+
+
+@pytest.mark.parametrize("texts", WARNINGS)
+@pytest.mark.parametrize("assign", [False, True])
+def test_warns_of_having_nothing_to_serve(texts: tuple[str, ...], assign: bool) -> None:
+    assert cluster(*texts, assign=assign).summary.warning == WARNINGS[texts]
+
+
+def test_warns_when_nothing_is_selected() -> None:
+    settings = Settings(labels=Selector.parse("team=shop"))
+
+    assert cluster(made_service("web", WEB), settings=settings).summary.warning == NOTHING
+
+
 def test_the_summary_counts_other_kinds() -> None:
     assert cluster(CONFIG, CONFIG, NODES).summary.ignored == "ignored: 2 ConfigMap"
     assert cluster(NODES).summary.ignored == ""

@@ -18,6 +18,7 @@ JSON_LIST = """{
   ]
 }
 """
+SERVICE_JSON = '{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "api"}}'
 
 
 def titles(manifest: Manifest) -> list[tuple[int, str]]:
@@ -51,6 +52,19 @@ FORMS = {
         [(2, "Pod default/a")],
     ),
     "JSON": (JSON_LIST, [(5, "Service default/web"), (7, "Service default/db")]),
+    "JSON documents one after the other": (
+        JSON_LIST + SERVICE_JSON + SERVICE_JSON + "\n\n" + SERVICE_JSON + "\n",
+        [
+            (5, "Service default/web"),
+            (7, "Service default/db"),
+            *((number, "Service default/api") for number in (12, 12, 14)),
+        ],
+    ),
+    "JSON and then YAML": (
+        SERVICE_JSON + SERVICE_JSON + "\n---\n" + SERVICE,
+        [(1, "Service default/api"), (1, "Service default/api"), (3, "Service default/web")],
+    ),
+    "JSON and a comment": (SERVICE_JSON + " # the API\n", [(1, "Service default/api")]),
     "JSON after blank lines": (
         "\n\n" + JSON_LIST.replace("\n", ""),
         [(3, "Service default/web"), (3, "Service default/db")],
@@ -85,10 +99,35 @@ def test_counts_other_kinds_and_remembers_their_namespaces() -> None:
     assert manifest.namespaces == {"prod"}
 
 
-def test_a_service_of_another_api_group_is_another_kind() -> None:
-    text = SERVICE.replace("v1", "serving.knative.dev/v1")
+@pytest.mark.parametrize("api_version", ["serving.knative.dev/v1", "apps/v1"])
+def test_a_service_of_another_api_group_is_another_kind(api_version: str) -> None:
+    text = SERVICE.replace("v1", api_version)
 
-    assert parse(text.encode(), "x.yaml").others == ("Service",)
+    assert parse(text.encode(), "x.yaml").others == (f"Service ({api_version})",)
+
+
+IMPORTS = """
+apiVersion: multicluster.x-k8s.io/v1alpha1
+kind: ServiceImport
+metadata: {name: web, namespace: shop}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: web-1, labels: {multicluster.kubernetes.io/service-name: web}}
+---
+"""
+
+
+def test_imports_can_count_as_other_kinds() -> None:
+    found = parse((IMPORTS + SERVICE).encode(), "x.yaml")
+
+    manifest = found.without_imports()
+
+    assert len(found.documents) == 3
+    assert [one.title for one in manifest.documents] == ["Service default/web"]
+    assert manifest.others == ("ServiceImport", "EndpointSlice (imported)")
+    assert manifest.namespaces == {"default", "shop"}
+    assert manifest.without_imports() is manifest
 
 
 @pytest.mark.parametrize(
@@ -152,6 +191,7 @@ def line(number: int, text: str) -> str:
     return f"x.yaml:{number}: {text}"
 
 
+POD = '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}'
 HELM = "looks like a Helm template; render it first with helm template"
 REFUSED = {
     "kind: [": line(2, "not YAML: did not find expected node content"),
@@ -178,10 +218,13 @@ REFUSED = {
         6, "Service: Expected `str`, got `int` - at `$.spec.selector[...]`"
     ),
     f"{SERVICE}spec:\n  type: ClusterIP\n  clusterIP: 10.0.0.300\n": line(
-        6, "Service: found '10.0.0.300', expected an IP address - at `$.spec.clusterIP`"
+        6, "Service: found '10.0.0.300', expected an IP address or None - at `$.spec.clusterIP`"
+    ),
+    f"{SERVICE}spec: {{clusterIP: none}}\n": line(
+        4, "Service: found 'none', expected an IP address or None - at `$.spec.clusterIP`"
     ),
     f"{SERVICE}spec:\n  clusterIPs:\n  - 10.0.0.1\n  - fd00::g\n": line(
-        7, "Service: found 'fd00::g', expected an IP address - at `$.spec.clusterIPs[1]`"
+        7, "Service: found 'fd00::g', expected an IP address or None - at `$.spec.clusterIPs[1]`"
     ),
     f"{SERVICE}spec: {{type: ExternalName}}\n": line(
         4,
@@ -194,7 +237,7 @@ REFUSED = {
     ),
     "apiVersion: v1\nkind: Service\nmetadata: {}\n": line(
         3,
-        "Service: found '', expected at most 63 of a-z, 0-9 and '-', a letter first (RFC 1035)"
+        "Service: found no name, expected at most 63 of a-z, 0-9 and '-', a letter first (RFC 1035)"
         " - at `$.metadata.name`",
     ),
     "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  namespace: a.b\n": line(
@@ -235,19 +278,50 @@ def test_says_where_and_what_it_cannot_use(text: str) -> None:
     [
         ('{"a":\n1,}', "x.json:2: not JSON: JSON is malformed: trailing comma in object (byte 8)"),
         ('\n{"a": {\n', "x.json:2: not JSON: Input data was truncated"),
+        (POD + '\n{"a":\n1,}', "x.json:3: not JSON: JSON is malformed: trailing comma in object"),
+        (
+            POD + POD + "\n\n[]",
+            "x.json:3: found no mapping, expected a manifest with apiVersion and kind",
+        ),
+        (POD + "\n]", "x.json:2: not JSON: JSON is malformed: trailing characters (byte 64)"),
+        (POD + "\xff", "x.json:1: not JSON: JSON is malformed: trailing characters (byte 63)"),
+        (
+            POD + "\n" + POD.replace('"a"', "5"),
+            "x.json:2: Pod: Expected `str`, got `int` - at `$.metadata.name`",
+        ),
     ],
 )
 def test_broken_json_has_a_line_too(text: str, expected: str) -> None:
     with pytest.raises(ManifestError) as error:
-        parse(text.encode(), "x.json")
+        parse(text.encode("latin-1"), "x.json")
 
     assert str(error.value) == expected
 
 
-@pytest.mark.parametrize("data", [b"\x00", b"a: \x01", b"\xff\xfe\x00", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"\x00", b"a: \x01", b"\xff\xfe\x00"),
+        *(b"[" * 100_000, b'{"a":' * 100_000, b"{}" + b'{"a":' * 100_000),
+    ],
+)
 def test_bytes_that_are_no_text_are_an_error_like_any_other(data: bytes) -> None:
     with pytest.raises(ManifestError):
         parse(data, "x.yaml")
+
+
+def test_json_documents_may_be_divided_as_yaml_is() -> None:
+    manifest = parse(f"{SERVICE_JSON}\n---\n{SERVICE_JSON}\n".encode(), "x.json")
+
+    assert [one.line for one in manifest.documents] == [1, 3]
+
+
+def test_documents_that_follow_one_another_count_together() -> None:
+    other = '{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "b"}}'
+
+    manifest = parse(f"{other}{other}{{}}\n{{}}".encode(), "x.json", lenient=True)
+
+    assert manifest == Manifest((), ("Secret", "Secret"), 2, frozenset({"b"}))
 
 
 def test_json_and_yaml_give_the_same_shapes() -> None:

@@ -3,7 +3,9 @@ import errno
 import io
 import logging
 import os
+import re
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -11,14 +13,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from kdns.errors import ManifestError
+from kdns.errors import ManifestError, UsageError
 from kdns.kube.changes import Apply, Change, Delete, Init, InitDone
 from kdns.kube.manifests import ManifestSource, load
 from kdns.kube.manifests.cluster import KINDS
 from kdns.kube.manifests.files import File, Stamp, find
-from kdns.kube.objects import Key, Kind, Object
-from tests.unit.kube.manifests.cases import made_pod, made_service
+from kdns.kube.objects import Key, Kind, Object, Service
+from tests.unit.kube.manifests.cases import cluster, made_pod, made_service
 
 CLOCK = count(1_000_000)
 Held = dict[tuple[Kind, Key], Object]
@@ -109,10 +112,12 @@ def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError) as error:
         load([str(tmp_path / "gone")])
 
-    assert str(error.value) == (
-        f"{tmp_path}/gone:1: cannot be read: no such file or directory,"
-        " expected a file or a directory"
-    )
+    assert str(error.value) == f"{tmp_path}/gone: cannot be read: No such file or directory"
+
+
+def test_no_path_is_no_path() -> None:
+    with pytest.raises(UsageError, match=r"^manifests '': expected a path$"):
+        load([""])
 
 
 def test_a_directory_that_cannot_be_listed_is_an_error(
@@ -123,12 +128,12 @@ def test_a_directory_that_cannot_be_listed_is_an_error(
 
     monkeypatch.setattr(os, "scandir", refuse)
 
-    with pytest.raises(ManifestError, match="cannot be read: permission denied"):
+    with pytest.raises(ManifestError, match="cannot be read: Permission denied"):
         find(str(tmp_path))
 
 
 def test_a_file_that_vanishes_before_it_is_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match="cannot be read: no such file"):
+    with pytest.raises(ManifestError, match="cannot be read: No such file"):
         File(str(tmp_path / "gone.yaml"), Stamp(0, 0, 0)).read()
 
 
@@ -281,65 +286,240 @@ def test_a_named_file_that_vanishes_keeps_its_data(
     assert follower.names == ["b"]
     [message] = caplog.messages
     assert message == (
-        f"manifest not used, its last good data stay: {path}:1: cannot be read:"
-        " no such file or directory, expected a file or a directory"
+        f"manifest not used, its last good data stay: {path}: cannot be read:"
+        " No such file or directory"
     )
 
 
-def test_edits_that_contradict_each_other_wait_until_they_agree(
+def test_a_new_file_that_cannot_be_used_is_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for name in ("a", "b"):
-        write(tmp_path / f"{name}.yaml", service(name))
     follower = Follower(tmp_path)
 
-    write(tmp_path / "b.yaml", service("a", 81))
-    write(tmp_path / "c.yaml", service("a", 82))
-    write(tmp_path / "d.yaml", service("d"))
+    write(tmp_path / "a.yaml", "kind: [")
     follower.look()
-    assert follower.names == ["a", "b", "d"]
-    assert len(caplog.messages) == 2
 
-    write(tmp_path / "a.yaml", "")
+    [message] = caplog.messages
+    assert message.startswith(f"manifest not used: {tmp_path}/a.yaml:2: not YAML")
+
+
+def test_imports_are_ignored_when_no_zone_serves_them(tmp_path: Path) -> None:
+    write(
+        tmp_path / "a.yaml",
+        "apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {name: web}\n",
+    )
+
+    ignoring, reading = load([str(tmp_path)], imports=False), load([str(tmp_path)])
+
+    assert ignoring.summary.ignored == "ignored: 1 ServiceImport"
+    assert ignoring.summary.warning
+    assert not [one for one in ignoring.objects if one.KIND == "ServiceImport"]
+    assert [one for one in reading.objects if one.KIND == "ServiceImport"]
+
+
+# Files that contradict each other
+
+CONFLICTS = {
+    "other content": (service("web", 81), "Service default/web is defined with other content at"),
+    "one address": (
+        made_service("rival", "{clusterIP: 10.96.9.9}"),
+        "Service default/rival has the clusterIP 10.96.9.9 of Service default/web at",
+    ),
+}
+WEB = made_service("web", "{clusterIP: 10.96.9.9}")
+
+
+@pytest.mark.parametrize("conflict", CONFLICTS)
+@pytest.mark.parametrize("name", ["0.yaml", "new.yaml"])
+@pytest.mark.parametrize("before", ["", service("old")])
+def test_only_the_file_that_brings_a_conflict_waits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, conflict: str, name: str, before: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    text, expected = CONFLICTS[conflict]
+    for other, content in {"a": WEB, "b": service("b"), "c": service("c")}.items():
+        write(tmp_path / f"{other}.yaml", content)
+    if before:
+        write(tmp_path / name, before)
+    follower = Follower(tmp_path)
+
+    write(tmp_path / name, text)
+    write(tmp_path / "b.yaml", service("edited"))
+    write(tmp_path / "d.yaml", service("d"))
     (tmp_path / "c.yaml").unlink()
     follower.look()
-    assert follower.names == ["a", "d"]
+    write(tmp_path / "a.yaml", f"# a comment\n---{WEB}")
+    follower.look()
+
+    assert follower.names == ["d", "edited", *(["old"] if before else []), "web"]
+    begin = "manifest not used, its last good data stay" if before else "manifest not used"
+    [message] = caplog.messages
+    assert message.startswith(f"{begin}: {tmp_path}/{name}:2: {expected} {tmp_path}/a.yaml:2,")
 
 
-NAMES = ("a.yaml", "b.yaml", "c.json")
+def test_recovery_is_told_of_the_files_that_were_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    write(tmp_path / "a.yaml", service("web"))
+    follower = Follower(tmp_path)
+    for number, name in enumerate("bc", 81):
+        write(tmp_path / f"{name}.yaml", service("web", number))
+    follower.look()
+    assert len(caplog.messages) == 2
+    caplog.clear()
+
+    write(tmp_path / "a.yaml", service("a"))
+    (tmp_path / "c.yaml").unlink()
+    follower.look()
+
+    assert follower.names == ["a", "web"]
+    assert caplog.messages == [f"manifest is good again: {tmp_path}/b.yaml"]
+
+
+def test_edits_that_go_together_do_not_wait_for_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, text in {"a": service("web"), "b": service("db"), "c": service("c")}.items():
+        write(tmp_path / f"{name}.yaml", text)
+    follower = Follower(tmp_path)
+
+    write(tmp_path / "d.yaml", service("c", 82))
+    write(tmp_path / "a.yaml", service("db", 81))
+    write(tmp_path / "b.yaml", service("web", 81))
+    write(tmp_path / "c.yaml", service("c") + "---" + service("more"))
+    follower.look()
+
+    ports = [one.ports[0].number for one in follower.held.values() if isinstance(one, Service)]
+    assert follower.names == ["c", "db", "more", "web"]
+    assert sorted(ports) == [80, 80, 81, 81]
+    [message] = caplog.messages
+    assert f": {tmp_path}/d.yaml:2: " in message
+
+
+def test_an_old_file_that_is_moved_into_place_is_the_newest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "old", service("web", 81))
+    follower = Follower(tmp_path)
+
+    write(tmp_path / "z.yaml", service("web"))
+    follower.look()
+    (tmp_path / "old").rename(tmp_path / "a.yaml")
+    follower.look()
+
+    [message] = caplog.messages
+    assert f": {tmp_path}/a.yaml:2: " in message
+
+
+def test_a_file_that_contradicts_itself_keeps_its_last_good_data(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.yaml"
+    write(path, service("a"))
+    follower = Follower(path)
+
+    write(path, service("b") + "---" + service("b", 81))
+    follower.look()
+
+    assert follower.names == ["a"]
+    [message] = caplog.messages
+    assert f"{path}:7: Service default/b is defined with other content at {path}:2," in message
+
+
+def test_what_a_file_goes_back_to_can_hold_back_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "a.yaml", service("web"))
+    write(tmp_path / "b.yaml", service("db"))
+    follower = Follower(tmp_path)
+
+    write(tmp_path / "c.yaml", service("web", 81))
+    write(tmp_path / "a.yaml", service("db", 81))
+    follower.look()
+
+    assert follower.names == ["db", "web"]
+    named = [message.partition(f"{tmp_path}/")[2][0] for message in caplog.messages]
+    assert sorted(named) == ["a", "c"]
+
+
+NAMES = ("a.yaml", "b.yaml", "c.json", "d.yaml")
 TEXTS = (
     "",
     "kind: [",
     service("web"),
     service("web", 81) + "---" + service("db"),
+    service("db") + "---" + made_service("rival", "{clusterIP: 10.96.9.9}"),
     made_service("web", "{clusterIP: None, selector: {app: web}}"),
     made_pod("p"),
     made_pod("q", status="{podIP: 10.0.0.9}"),
     made_service("fixed", "{clusterIP: 10.96.9.9}"),
     made_service("rival", "{clusterIP: 10.96.9.9}"),
+    service("twice") + "---" + service("twice", 81),
 )
-EDITS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from((None, *TEXTS))), max_size=12)
+BATCH = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from((None, *TEXTS))), max_size=5)
 DIRECTORIES = count()
 
 
+class Expected:
+    """What should be served, judging by the files and by what was logged about them."""
+
+    def __init__(self) -> None:
+        self.named: set[str] = set()
+        self.used: dict[str, str] = {}
+
+    def see(self, present: dict[str, str], messages: list[str]) -> None:
+        for message in messages:
+            [name] = re.findall(r"^manifest .*?: /.*?/([abcd]\.\w+)(?::|$)", message)
+            assert name in present
+            if message.startswith("manifest is good again"):
+                assert name in self.named
+                self.named.remove(name)
+            else:
+                self.named.add(name)
+        self.named &= present.keys()
+        held = {name: text for name, text in self.used.items() if name in self.named}
+        going = {name: text for name, text in present.items() if name not in self.named}
+        self.used = {**going, **held}
+
+    @property
+    def objects(self) -> Held:
+        return unversioned(cluster(*self.used.values(), assign=True).objects)
+
+
+def unversioned(objects: Iterable[Object]) -> Held:
+    return {(one.KIND, one.key): replace(one, version=0) for one in objects}
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(EDITS)
+@given(st.lists(BATCH, max_size=6))
 def test_any_history_of_edits_ends_where_a_fresh_start_begins(
-    tmp_path: Path, edits: list[tuple[str, str | None]]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, batches: list[list[tuple[str, str | None]]]
 ) -> None:
+    caplog.set_level(logging.INFO)
     directory = tmp_path / str(next(DIRECTORIES))
     directory.mkdir()
-    follower = Follower(directory, assign=True)
-    for name, text in edits:
-        if text is None:
-            (directory / name).unlink(missing_ok=True)
-        else:
-            write(directory / name, text)
+    follower, expected = Follower(directory, assign=True), Expected()
+    for batch in batches:
+        caplog.clear()
+        for name, text in batch:
+            if text is None:
+                (directory / name).unlink(missing_ok=True)
+            else:
+                write(directory / name, text)
         follower.look()
+        present = {path.name: path.read_text() for path in directory.iterdir()}
+        expected.see(present, caplog.messages)
+
+        assert unversioned(follower.held.values()) == expected.objects
+        for name in expected.named:
+            with pytest.raises(ManifestError):
+                cluster(*{**expected.used, name: present[name]}.values())
 
     with suppress(ManifestError):
         fresh = load([str(directory)])
         assert follower.held == {(one.KIND, one.key): one for one in fresh.objects}
+        assert not expected.named
 
 
 def test_watching_tells_the_sink_until_it_is_cancelled(tmp_path: Path) -> None:
