@@ -181,6 +181,7 @@ class Bench:
             for name in self._contestants.names:
                 with self._contestants.running(name) as server:
                     self._all_right(server, self._population)
+                    server.settle()
                     self._updates(server, self._calm(server))
                     self._relist(server)
 
