@@ -10,9 +10,10 @@ from typing import NoReturn
 
 import pytest
 
-from tests.controlplane.build import NotBuilt, programs
+from tests.controlplane.build import programs
 from tests.controlplane.objects import add_namespace
 from tests.controlplane.plane import ControlPlane
+from tests.gobuild import NotBuilt
 
 START_SECONDS = 180
 NUMBERS = count(1)

@@ -48,7 +48,8 @@ class ControlPlane:
     """A control plane for the length of a ``with`` block.
 
     ``users`` have a token and no rights; ``api_flags`` are added to the API server's command
-    line; ``folder`` keeps the logs after the end.
+    line; ``folder`` keeps the logs after the end; ``controllers`` starts the controller manager,
+    which would undo EndpointSlices made by hand.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class ControlPlane:
         folder: Path | None = None,
         users: Sequence[str] = USERS,
         api_flags: Sequence[str] = (),
+        controllers: bool = True,
     ) -> None:
         self._programs = programs()
         self._given_folder = folder
         self.api_flags = tuple(api_flags)
         self.tokens = {user: secrets.token_hex(16) for user in (ADMIN, *users)}
-        self.has_controllers = (self._programs / "kube-controller-manager").exists()
+        manager = self._programs / "kube-controller-manager"
+        self.has_controllers = controllers and manager.exists()
 
     def __enter__(self) -> Self:
         self._prepare()
