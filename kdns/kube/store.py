@@ -19,6 +19,8 @@ T = TypeVar("T")
 Owner: TypeAlias = tuple[str, ...]
 """What an answer was made from, as a name: see the functions below."""
 
+EVERYTHING: Owner = ("everything",)
+"""Touched when so much changed at once that all answers have to be made again."""
 SYNC: Owner = ("sync",)
 """Touched when the first list of a kind is complete."""
 ADDRESSES: Owner = ("addresses",)
@@ -163,6 +165,8 @@ class Store:
     def apply(self, change: Change) -> set[Owner]:
         """Take in one change and return the owners that it touched."""
         touched = self._apply(change)
+        if EVERYTHING in touched:
+            self._derived.clear()
         for owner in touched:
             self._derived.pop(owner, None)
         return touched
@@ -173,7 +177,7 @@ class Store:
                 self._incoming[kind] = {}
                 return set()
             case Apply(item) if item.KIND in self._incoming:
-                self._incoming[item.KIND][item.key] = item
+                self._incoming[item.KIND][item.key] = self._known(item)
                 return set()
             case Delete(kind) if kind in self._incoming:
                 if _is_meant(self._incoming[kind].get(change.key), change):
@@ -186,19 +190,53 @@ class Store:
             case InitDone(kind):
                 return self._swap(kind)
 
+    def _known(self, item: Object) -> Object:
+        """Return the live object where it is the same one, so that a list costs no memory."""
+        live = self._objects[item.KIND].get(item.key)
+        if live is not None and item.version and live.uid == item.uid:
+            return live if live.version == item.version else item
+        return item
+
     def _swap(self, kind: Kind) -> set[Owner]:
         """Make a collected list the truth; readers run between calls and see all or nothing."""
         incoming = self._incoming.pop(kind, {})
+        live = self._objects[kind]
         self._sorted_addresses = None  # sorting once is less than inserting many times
-        touched: set[Owner] = set()
-        for key in self._objects[kind].keys() - incoming.keys():
+        first = kind not in self._listed
+        self._listed.add(kind)
+        if not live:
+            self._load(kind, incoming)
+            return {EVERYTHING}
+        touched: set[Owner] = {SYNC} if first else set()
+        for key in live.keys() - incoming.keys():
             touched |= self._delete(Delete(kind, key))
-        for item in incoming.values():
-            touched |= self._put(item)
-        if kind not in self._listed:
-            self._listed.add(kind)
-            touched.add(SYNC)
+        for key, item in incoming.items():
+            if live.get(key) is not item:
+                touched |= self._put(item)
         return touched
+
+    def _load(self, kind: Kind, incoming: dict[Key, Object]) -> None:
+        """Take in the first objects of a kind.
+
+        10,000 slices at once: telling their owners apart would take three times as long, and
+        nothing that was prepared before is worth keeping.
+        """
+        self._objects[kind] = incoming
+        self.serial = max((self.serial, *(item.version for item in incoming.values())))
+        for key, item in incoming.items():
+            match item:
+                case Namespace(name=name):
+                    self.namespaces[name] = item
+                case Service():
+                    for address in () if item.imported else _cluster_ips(item):
+                        self._by_cluster_ip.add(address, key)
+                case EndpointSlice():
+                    self._slices.setdefault(_slice_owner(item), {})[item.name] = item
+                    for address in _addresses(item):
+                        self._by_endpoint.add(address, key)
+                case Pod(name=name):
+                    for place in _pod_addresses(item):
+                        self._pods.setdefault(place, set()).add(name)
 
     def _put(self, item: Object) -> set[Owner]:
         self.serial = max(self.serial, item.version)
@@ -346,8 +384,8 @@ class _AddressIndex:
 
     def add(self, address: str, key: Key) -> None:
         """Note that the object has the address."""
-        keys = self._at(address) | {key}
-        self._keys[address] = key if len(keys) == 1 else keys
+        if self._keys.setdefault(address, key) != key:
+            self._keys[address] = self._at(address) | {key}
 
     def remove(self, address: str, key: Key) -> None:
         """Note that the object has it no longer."""

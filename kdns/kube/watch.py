@@ -54,6 +54,9 @@ class Pace(Struct, frozen=True):
     """A watch that ends sooner without an event is a failure: its version may be unusable."""
     watch: float = 300.0
     """A watch is asked to last this long, and by luck up to twice as long."""
+    settle: float = 10.0
+    """So long after it could not be reached, a server may still be starting: it refuses what it
+    will soon allow, and that is no reason to wait longer and longer."""
     obey: float = 60.0
     """Longest Retry-After that is obeyed to the letter."""
     page: int = 500
@@ -88,6 +91,10 @@ class Past(Struct, frozen=True, gc=False):
     failed: float = -inf
     unreachable: bool = False
     """Whether the last failure was of the kind that reaches nobody."""
+    unreached: float = -inf
+    """When the last failure of that kind was."""
+    expired: float = -inf
+    """When the version last turned out to be too old."""
 
 
 class Streaming(Struct, frozen=True, gc=False):
@@ -179,6 +186,12 @@ def _watch_refused(past: Past, reply: Refused, at: At, pace: Pace) -> Step:
     after, delay = _failed(past, at, pace, floor=_floor(reply, pace))
     if reply.too_new:
         return _sync(after, at, pace, delay, fresh=True)
+    if reply.expired:
+        # After every restart of the server this is the normal case, so the list is read at once,
+        # but not again and again.
+        again = at.now - past.expired < pace.forget
+        after = replace(after, expired=at.now)
+        return _sync(after, at, pace, delay if again else 0.0)
     if reply.code == HTTPStatus.TOO_MANY_REQUESTS:
         return _resume(after, at, pace, delay)
     # Other HTTP statuses than these speak of the request, so of its version; an ERROR event
@@ -321,10 +334,24 @@ def _failed(
         failures = 0
     elif unreachable != past.unreachable:
         failures = 1
+    if settling(past, at, pace) and not unreachable:
+        failures = min(failures, 1)
     # 2.0 ** 1024 overflows; the ceiling was reached long before.
     wait = min(pace.first * 2.0 ** min(failures - 1, 30), pace.ceiling) if failures else 0.0
-    after = replace(past, failures=failures + 1, failed=at.now, unreachable=unreachable)
+    unreached = at.now if unreachable else past.unreached
+    after = replace(
+        past,
+        failures=failures + 1,
+        failed=at.now,
+        unreachable=unreachable,
+        unreached=unreached,
+    )
     return after, max(wait * (1 + at.luck), floor)
+
+
+def settling(past: Past, at: At, pace: Pace) -> bool:
+    """Whether the server may still be starting."""
+    return at.now - past.unreached < pace.settle
 
 
 def _floor(reply: Refused, pace: Pace) -> float:

@@ -16,7 +16,7 @@ Knows no sockets, no zones, no clock.
 from collections.abc import Iterable, Sequence
 
 from kdns.chain import Answer, Transport
-from kdns.kube.store import Owner
+from kdns.kube.store import EVERYTHING, Owner
 from kdns.server.packets import Packet, Serial
 from kdns.wire import codes
 from kdns.wire.records import Record
@@ -151,6 +151,8 @@ class AnswerTable:
         """Forget every answer that was made from one of these."""
         self.changes += 1
         for owner in owners:
+            if owner == EVERYTHING:
+                self.clear()
             for question in tuple(self._owned.get(owner, ())):
                 self._drop(question)
 

@@ -115,6 +115,8 @@ def test_pages_follow_each_other_and_then_a_watch() -> None:
 
 
 FAILED = replace(PAST, failures=1, failed=NOW - 5)
+EXPIRED = replace(FAILED, expired=NOW - 5)
+STARTING = replace(PAST, failures=7, failed=NOW - 1, unreached=NOW - 5)
 UNREACHED = replace(FAILED, unreachable=True)
 OFTEN = replace(PAST, failures=9, failed=NOW - 5)
 LONG_AGO = replace(PAST, failures=9, failed=NOW - 121)
@@ -141,7 +143,10 @@ TROUBLES: dict[str, tuple[State, Trouble, Request, float]] = {
     # 410 in both forms lists at once, but not again and again.
     "410": (WATCHING, Refused(410, "Gone"), EVERYTHING, 0.0),
     "410 event": (WATCHING, Refused(410, "Expired", streamed=True), EVERYTHING, 0.0),
-    "410 again": (Watching(FAILED), Refused(410, "Expired", streamed=True), EVERYTHING, 0.8),
+    "410 after a reset": (Watching(FAILED), Refused(410, "Gone"), EVERYTHING, 0.0),
+    "410 again": (Watching(EXPIRED), Refused(410, "Expired", streamed=True), EVERYTHING, 0.8),
+    # A server that could not be reached a moment ago may refuse while it starts.
+    "403 of a starting server": (Watching(STARTING), Refused(403), SINCE, 0.8),
     "too new": (WATCHING, TOO_NEW, FRESH, 1.0),
     # 429 is obeyed, with and without advice.
     "429": (WATCHING, Refused(429), SINCE, 0.8),
