@@ -4,9 +4,11 @@ Runs on a thread of its own, so that a slow scrape never holds up an answer, and
 that are replaced as a whole. Knows no DNS.
 """
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from socketserver import ThreadingMixIn
 from threading import Thread
 from typing import TypeAlias
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -19,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from kdns.errors import UsageError
 from kdns.kube.status import Status, describe
+from kdns.server.listeners import show
 
 Statuses: TypeAlias = Callable[[], tuple[Status, ...]]
 """How each collection is doing; empty where there is nothing to follow."""
@@ -30,18 +33,19 @@ _OK, _NOT_READY, _NOT_FOUND = "200 OK", "503 Service Unavailable", "404 Not Foun
 @contextmanager
 def administered(host: str, port: int, statuses: Statuses) -> Iterator[int]:
     """Serve while the block runs; yields the port. Raises UsageError where it cannot listen."""
+    family = _Server6 if ":" in host else _Server
     try:
-        server = make_server(host, port, _application(statuses), WSGIServer, _Quiet)
+        server = make_server(host, port, _application(statuses), family, _Quiet)
     except OSError as error:
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise UsageError(f"cannot listen on {show((host, port))}: {error.strerror}") from error
     thread = Thread(target=server.serve_forever, name="kdns-admin", daemon=True)
     thread.start()
     try:
         yield int(server.server_port)
     finally:
-        server.shutdown()
+        # Not on the event loop, which has answers to give; a daemon holds up nobody.
         server.server_close()
-        thread.join()
+        Thread(target=server.shutdown, daemon=True).start()
 
 
 def readiness(statuses: Iterable[Status], now: float) -> tuple[bool, str]:
@@ -116,8 +120,22 @@ _COUNTERS = {
 }
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread for each client: one that says nothing must not hold up the probes."""
+
+    daemon_threads = True
+    block_on_close = False
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
 class _Quiet(WSGIRequestHandler):
     """Probes come every few seconds: they are not worth a line each."""
+
+    timeout = 5.0
+    """Seconds that a client may take to ask."""
 
     def log_message(self, *_: object) -> None:
         pass

@@ -7,9 +7,10 @@ can run twice in one process. The command line is ``cli``.
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -32,8 +33,13 @@ from kdns.wire import names
 from kdns.zone.authority import Authority
 from kdns.zone.settings import Settings
 
+if TYPE_CHECKING:
+    from kdns.kube.connect import Access
+
 log = logging.getLogger(__name__)
 
+REFRESH = 900.0
+"""Seconds between two snapshots of a cluster in which nothing changes."""
 REVERSE = ("in-addr.arpa", "ip6.arpa")
 
 
@@ -154,6 +160,13 @@ class _State:
         self.table.drop(self.store.apply(change))
         self.table.serial.set(self.store.serial)
 
+    def unlisted(self, statuses: Iterable[Status]) -> None:
+        """Note the namespaces in which something could not be listed: nothing is missing there."""
+        now = frozenset((s.kind, s.namespace) for s in statuses if s.namespace and not s.synced)
+        if now != self.store.unlisted:
+            self.store.unlisted = now
+            self.table.clear()
+
     def age(self, stale: str) -> None:
         """Say in all answers from now on that they may be out of date, or no longer."""
         if stale != self.store.stale:
@@ -205,6 +218,7 @@ async def _from_cluster(
         if following.keeper is not None:
             await stack.enter_async_context(following.keeper)
         source = await stack.enter_async_context(following.source)
+        stack.callback(following.finish)
         yield Source(following.about, following.synced, lambda: source.statuses)
 
 
@@ -220,8 +234,13 @@ class _Following:
         self.synced = asyncio.Event()
         access = Access(wanted.kubeconfig, wanted.context)
         self.source = ApiSource(self._take, access, _selection(settings), told=self._told)
-        self._warm = _begin_with_snapshot(wanted, state) if wanted.snapshot else ""
-        self.keeper = Keeper(Path(wanted.snapshot), self._contents) if wanted.snapshot else None
+        self._warm = ""
+        self._kept = 0.0
+        self.keeper: Keeper | None = None
+        if wanted.snapshot:
+            path, about = Path(wanted.snapshot), _identity(access, settings)
+            self._warm = _begin_with_snapshot(path, wanted.snapshot_max_age, about, state)
+            self.keeper = Keeper(path, self._contents, about=about, now=self._heard)
         follows = f"following {wanted.kubeconfig or 'the API server of this cluster'}"
         self.about = (follows, self._warm) if self._warm else (follows,)
 
@@ -237,22 +256,49 @@ class _Following:
             self.synced.set()
             if self.keeper is not None:
                 self.keeper.changed()
+        self._state.unlisted(statuses)
+        if self.keeper is not None and self.synced.is_set():
+            self._refresh(self.keeper)
         # One collection may be stale before another was ever listed.
         warm = "" if self.synced.is_set() else self._warm
         self._state.age("; ".join(filter(None, (staleness(statuses), warm))))
+
+    def _refresh(self, keeper: Keeper) -> None:
+        """Write now and then though nothing changed: a snapshot says until when it was true."""
+        now = asyncio.get_running_loop().time()
+        if now - self._kept >= REFRESH:
+            self._kept = now
+            keeper.changed()
+
+    def _heard(self) -> float:
+        """Return the time until which everything was known to be current."""
+        return min(status.heard or status.since for status in self.source.statuses)
+
+    def finish(self) -> None:
+        """See to it that the end is in the snapshot."""
+        if self.keeper is not None and self.synced.is_set():
+            self.keeper.changed()
 
     def _contents(self) -> Contents:
         kinds = self.source.kinds
         return kinds, self._state.store.objects(kinds)
 
 
-def _begin_with_snapshot(wanted: FromCluster, state: _State) -> str:
+def _identity(access: "Access", settings: Settings) -> str:
+    """Say which objects a snapshot is of: those of another cluster or selection are no use."""
+    from kdns.kube.connect import configure  # noqa: PLC0415 - see above
+
+    chosen = (" ".join(settings.namespaces), settings.labels, settings.namespace_labels)
+    return "|".join((str(configure(access).host), *chosen))
+
+
+def _begin_with_snapshot(path: Path, max_age: float, about: str, state: _State) -> str:
     """Load what an earlier run knew; return words for its age, empty where there is nothing.
 
     Its objects are no complete list: what it does not have may have been made since, so other
     names stay unknown until the API server was listed.
     """
-    snapshot = load(Path(wanted.snapshot), wanted.snapshot_max_age)
+    snapshot = load(path, max_age, about)
     if snapshot is None:
         return ""
     for item in snapshot.objects:

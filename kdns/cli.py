@@ -33,6 +33,7 @@ PAINT = 0.2
 """Seconds between two pictures of the progress on a terminal."""
 MAX_AGE = 366 * 86_400
 MAX_PORT = 65_535
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,14 +54,22 @@ async def _serve(options: Options) -> None:
     """Serve until SIGINT or SIGTERM. SIGHUP does nothing, as users of CoreDNS expect."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    # Whoever reads manifests from a pipe waits where the event loop hears nothing.
+    for number in _ENDING:
+        signal.signal(number, _leave)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     async with serving(options) as server:
+        for number in _ENDING:
+            loop.add_signal_handler(number, stop.set)
         print("\n".join(_greeting(server)), flush=True)
         settling = asyncio.create_task(_settle(server))
         await stop.wait()
         settling.cancel()
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    """End quietly from whatever is being done."""
+    raise SystemExit(EXIT_OK)
 
 
 async def _settle(server: Server) -> None:
@@ -69,7 +78,6 @@ async def _settle(server: Server) -> None:
         await _show_progress(server.source)
     await server.source.synced.wait()
     # 100,000 endpoints need not be looked through at every full collection: 50 ms each.
-    gc.collect()
     gc.freeze()
 
 

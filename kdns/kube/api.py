@@ -5,6 +5,7 @@ batches, and the sink is called there. Knows no DNS.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from threading import Condition
@@ -22,8 +23,8 @@ from kdns.kube.watch import Pace
 
 PENDING = 5_000
 """Changes that may wait for the event loop before the readers have to."""
-JOIN = 2.0
-"""Seconds that a reader gets to notice that it was stopped; as a daemon it holds up nothing."""
+JOIN = 1.0
+"""Seconds in which all readers should notice that they were stopped; they are daemons."""
 
 
 class Bridge:
@@ -151,8 +152,9 @@ class ApiSource:
         await asyncio.to_thread(self._join)
 
     def _join(self) -> None:
+        until = time.monotonic() + JOIN
         for reflector in self._reflectors:
-            reflector.join(JOIN)
+            reflector.join(max(0.0, until - time.monotonic()))
 
     def _take(self, batch: Batch) -> None:
         target, merger = batch.target, self._mergers.get(batch.target.kind)

@@ -5,14 +5,14 @@ and its informer are not used. Where its answers leave the wire, the kind of tro
 """
 
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
 from kubernetes.client import ApiClient, ApiException, Configuration
-from kubernetes.config import ConfigException, load_kube_config
+from kubernetes.config import load_kube_config
 from kubernetes.config.incluster_config import InClusterConfigLoader
 from msgspec import Struct
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -25,6 +25,8 @@ from kdns.kube.exchange import Broken, Silent
 from kdns.version import VERSION
 
 CHUNK = 65536
+RENEW = 60.0
+"""Seconds after which credentials are read again before they are used."""
 
 
 class Access(Struct, frozen=True):
@@ -52,12 +54,15 @@ class Connection:
         self._access = access
         self._socket: socket.socket | None = None
         self._interrupted = False
+        self._built = time.monotonic()
         self._client = self._build()
 
     def get(
         self, path: str, query: list[tuple[str, str]], *, compressed: bool = False
     ) -> BaseHTTPResponse:
         """Send a GET and return the reply, whatever its status, with its body unread."""
+        if time.monotonic() - self._built >= RENEW:
+            self.renew()
         headers = {"Accept": "application/json"}
         if compressed:
             headers["Accept-Encoding"] = "gzip"
@@ -72,6 +77,7 @@ class Connection:
 
     def renew(self) -> None:
         """Read the credentials again, all of them: token files, exec plugins, certificates."""
+        self._built = time.monotonic()
         with suppress(UsageError):  # a file that is just being replaced; the old ones stay
             self._client = self._build()
 
@@ -125,9 +131,15 @@ def configure(access: Access) -> Configuration:
             account = Path(access.service_account)
             token, authority = str(account / "token"), str(account / "ca.crt")
             InClusterConfigLoader(token, authority).load_and_set(configuration)
-    except (ConfigException, OSError, ValueError, TypeError, yaml.YAMLError) as problem:
+        ApiClient(configuration)
+    # The package checks little: a port where a name should be is an AttributeError, a socks proxy
+    # an ImportError.
+    except Exception as problem:
         where = f"kubeconfig {access.kubeconfig}" if access.kubeconfig else "service account"
         raise UsageError(f"{where}: {problem}") from problem
+    if urlsplit(configuration.host).scheme not in {"http", "https"}:
+        text = f"found server {configuration.host!r}, expected an http(s) URL"
+        raise UsageError(f"kubeconfig {access.kubeconfig}: {text}")
     # Otherwise urllib3 tries three times more, and sleeps through Retry-After uninterruptibly.
     configuration.retries = False
     configuration.socket_options = list(_socket_options())

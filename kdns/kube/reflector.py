@@ -99,8 +99,17 @@ class Reflector:
         while not self._stop.is_set():
             self._pause(following)
             if not self._stop.is_set():
-                following = self._converse(following)
+                following = self._live_through(following)
         self._connection.close()
+
+    def _live_through(self, following: Step) -> Step:
+        """Converse; whatever goes wrong in us is tried again later, for nobody else will."""
+        try:
+            return self._converse(following)
+        except Exception:
+            log.exception("%s: following failed", self.target.resource.name)
+            self._changes.clear()
+            return start(self.target.kind, self._at(), self._pace, self._pace.ceiling)
 
     def _at(self) -> At:
         return At(self._clock.now(), random())  # noqa: S311 - it spreads load, it guards nothing

@@ -16,6 +16,9 @@ SERVICE_NAME = "kubernetes.io/service-name"
 IMPORT_NAME = "multicluster.kubernetes.io/service-name"
 IMPORT_CLUSTER = "multicluster.kubernetes.io/source-cluster"
 
+# etcd counts revisions in 63 bits, which have 19 digits; more of them are somebody's opaque text.
+_VERSION_DIGITS = 19
+
 
 class Metadata(Struct, rename="camel", gc=False):
     """``metadata`` of any object."""
@@ -30,7 +33,8 @@ class Metadata(Struct, rename="camel", gc=False):
     @property
     def version(self) -> int:
         """The resourceVersion as a number, 0 when it is missing or opaque."""
-        return int(self.resource_version) if self.resource_version.isdecimal() else 0
+        text = self.resource_version
+        return int(text) if len(text) <= _VERSION_DIGITS and text.isdecimal() else 0
 
     def label(self, name: str) -> str:
         """Return the label's value, empty when absent."""

@@ -8,7 +8,6 @@ the disk, and no trouble with it ever stops anybody.
 import asyncio
 import logging
 import os
-import tempfile
 import time
 from binascii import crc32
 from collections.abc import Callable, Iterable, Iterator
@@ -21,13 +20,14 @@ from msgspec import MsgspecError, Raw, Struct
 from msgspec.json import Decoder, Encoder
 
 from kdns.errors import SnapshotError
-from kdns.kube.changes import Apply, Change, Init, InitDone
 from kdns.kube.objects import EndpointSlice, Kind, Namespace, Object, Pod, Service
 
 log = logging.getLogger(__name__)
 
+MAX_SKEW = 300.0
+"""Seconds by which the clock may have been ahead when a snapshot was written."""
 FORMAT = "kdns snapshot"
-VERSION = 1
+VERSION = 2
 """Goes up when an older kdns could not read the objects any more, or would misread them."""
 
 Contents: TypeAlias = tuple[Iterable[Kind], Iterable[Object]]
@@ -38,21 +38,18 @@ class Snapshot(Struct, frozen=True):
     """What was known at some time."""
 
     written: float
+    """Until when it was known to be true."""
+    about: str
+    """Which cluster and which part of it."""
     kinds: tuple[Kind, ...]
     """Only these were completely known."""
     objects: tuple[Object, ...]
-
-    def changes(self) -> Iterator[Change]:
-        """Yield it as a source does: a complete list of each kind."""
-        for kind in self.kinds:
-            yield Init(kind)
-            yield from (Apply(item) for item in self.objects if kind == item.KIND)
-            yield InitDone(kind)
 
 
 class _Header(Struct):
     format: str = ""
     version: int = 0
+    about: str = ""
     written: float = 0.0
     kinds: tuple[Kind, ...] = ()
 
@@ -78,13 +75,13 @@ _json = Encoder().encode
 # -- pure -------------------------------------------------------------------------------------
 
 
-def encode(contents: Contents, written: float) -> Iterator[bytes]:
+def encode(contents: Contents, written: float, about: str = "") -> Iterator[bytes]:
     """Yield the lines of a snapshot.
 
     One at a time, so that whoever writes them never keeps other threads waiting for long.
     """
     kinds, objects = contents
-    line = _json(_Header(FORMAT, VERSION, written, tuple(kinds))) + b"\n"
+    line = _json(_Header(FORMAT, VERSION, about, written, tuple(kinds))) + b"\n"
     crc, count = crc32(line), 0
     yield line
     for count, item in enumerate(objects, 1):  # noqa: B007 - the trailer needs the last one
@@ -106,9 +103,9 @@ def decode(data: bytes) -> Snapshot:
         if crc32(data[: -len(lines[-1])]) != trailer.crc or trailer.objects != len(lines) - 2:
             raise SnapshotError("it is damaged: the checksum is wrong")
         objects = tuple(_object(line) for line in lines[1:-1])
-    except (MsgspecError, UnicodeDecodeError, IndexError) as problem:
+    except (MsgspecError, ValueError, RecursionError, IndexError) as problem:
         raise SnapshotError(f"it is damaged: {problem}") from problem
-    return Snapshot(header.written, header.kinds, objects)
+    return Snapshot(header.written, header.about, header.kinds, objects)
 
 
 def _object(line: bytes) -> Object:
@@ -116,21 +113,30 @@ def _object(line: bytes) -> Object:
     return _decoders[kind](raw)
 
 
-def recent(snapshot: Snapshot, now: float, max_age: float) -> Snapshot:
-    """Return the snapshot if it is no older than that, or raise ``SnapshotError``."""
+def usable(snapshot: Snapshot, now: float, max_age: float, about: str) -> Snapshot:
+    """Return the snapshot if it is of this cluster and no older than that.
+
+    Raises ``SnapshotError`` otherwise.
+    """
     age = now - snapshot.written
     if age > max_age:
         raise SnapshotError(f"it is {age:.0f} s old, expected at most {max_age:.0f} s")
+    if age < -MAX_SKEW:
+        raise SnapshotError(f"it is from the future, by {-age:.0f} s")
+    if snapshot.about != about:
+        raise SnapshotError(f"it is of {snapshot.about!r}, expected {about!r}")
     return snapshot
 
 
 # -- files ------------------------------------------------------------------------------------
 
 
-def load(path: Path, max_age: float, now: Callable[[], float] = time.time) -> Snapshot | None:
+def load(
+    path: Path, max_age: float, about: str = "", now: Callable[[], float] = time.time
+) -> Snapshot | None:
     """Read the snapshot of an earlier run; ``None``, and a warning, when it is of no use."""
     try:
-        return recent(decode(path.read_bytes()), now(), max_age)
+        return usable(decode(path.read_bytes()), now(), max_age, about)
     except FileNotFoundError:
         log.info("snapshot %s: there is none yet", path)
     except (SnapshotError, OSError) as problem:
@@ -138,18 +144,19 @@ def load(path: Path, max_age: float, now: Callable[[], float] = time.time) -> Sn
     return None
 
 
-def save(path: Path, contents: Contents, now: float) -> None:
+def save(path: Path, contents: Contents, now: float, about: str = "") -> None:
     """Write a snapshot so that the file is at any time either the old one or the new one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # Always the same name: what a killed process left is overwritten, and does not pile up.
+    unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(encode(contents, now))
+        with unfinished.open("wb") as file:
+            file.writelines(encode(contents, now, about))
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        unfinished.replace(path)
     except BaseException:
         with suppress(OSError):
-            Path(name).unlink()
+            unfinished.unlink()
         raise
 
 
@@ -161,9 +168,14 @@ class Keeper:
         path: Path,
         contents: Callable[[], Contents],
         interval: float = 60.0,
+        about: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
-        """``contents`` is asked on the event loop; what it returns is written by a thread."""
+        """``contents`` is asked on the event loop; what it returns is written by a thread.
+
+        ``now`` is the time until which it is known to be true.
+        """
+        self._about = about
         self._path = path
         self._contents = contents
         self._interval = interval
@@ -210,6 +222,6 @@ class Keeper:
         kinds, objects = self._contents()
         kept: Contents = (tuple(kinds), tuple(objects))
         try:
-            await asyncio.to_thread(save, self._path, kept, self._now())
+            await asyncio.to_thread(save, self._path, kept, self._now(), self._about)
         except OSError as problem:
             log.warning("snapshot %s is not written: %s", self._path, problem)

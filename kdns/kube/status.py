@@ -33,6 +33,8 @@ from kdns.kube.watch import State, Step, Watching
 Phase: TypeAlias = Literal["syncing", "live", "stale", "assumed"]
 """``assumed``: the configured namespaces are taken to exist, since nobody may look."""
 
+SHOWN = 3
+"""Collections that are named one by one."""
 EXPIRED = "the watch is too old to be resumed"
 SILENT = "the API server is silent"
 
@@ -117,10 +119,12 @@ def staleness(statuses: Iterable[Status]) -> str:
     stale = [status for status in statuses if status.state == "stale"]
     if not stale:
         return ""
-    names = ", ".join(dict.fromkeys(map(_name, stale)))
     since = min(status.since for status in stale)
-    reasons = "; ".join(dict.fromkeys(status.trouble for status in stale if status.trouble))
-    return f"{names} stale since {moment(since)}: {reasons or 'not known to be current'}"
+    first, *others = dict.fromkeys(status.trouble for status in stale if status.trouble)
+    reason = f"{first} and {len(others)} more" if others else first
+    names = list(dict.fromkeys(map(_name, stale)))
+    shown = ", ".join(names) if len(names) <= SHOWN else f"{len(names)} collections"
+    return f"stale since {moment(since)}: {reason} ({shown})"
 
 
 def describe(status: Status, now: float) -> str:

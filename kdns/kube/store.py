@@ -6,7 +6,7 @@ whoever prepared something from them must prepare it again. A list between ``Ini
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from ipaddress import ip_address
 from itertools import chain
 from typing import Any, TypeAlias, TypeVar
@@ -72,6 +72,8 @@ class Store:
     def __init__(self) -> None:
         self.stale = ""
         """Why what is here may be out of date, in words; empty when it is not."""
+        self.unlisted: frozenset[tuple[Kind, str]] = frozenset()
+        """Kinds that could not be listed in some namespace, though they were in others."""
         self.namespaces: dict[str, Namespace] = {}
         self.serial = 0
         """Highest resourceVersion seen, so that servers that saw the same objects agree."""
@@ -87,9 +89,13 @@ class Store:
 
     # -- reading ------------------------------------------------------------------------------
 
-    def lists(self, kinds: Iterable[Kind]) -> bool:
-        """Whether each of these kinds was listed once. It is never false again."""
-        return self._listed.issuperset(kinds)
+    def lists(self, kinds: Collection[Kind], namespace: str = "") -> bool:
+        """Whether each of these kinds was listed once, in the namespace or, without one, in all."""
+        if not self._listed.issuperset(kinds):
+            return False
+        return not any(
+            kind in kinds and (not namespace or where == namespace) for kind, where in self.unlisted
+        )
 
     def service(self, namespace: str, name: str, *, imported: bool = False) -> Service | None:
         """Return the Service (or ServiceImport) of that name."""

@@ -137,9 +137,9 @@ class Step(Struct, frozen=True, gc=False):
     """Wait this long before sending it."""
 
 
-def start(kind: Kind, at: At, pace: Pace) -> Step:
+def start(kind: Kind, at: At, pace: Pace, delay: float = 0.0) -> Step:
     """Begin: nothing is known yet."""
-    return _sync(Past(kind, at.now), at, pace)
+    return _sync(Past(kind, at.now), at, pace, delay)
 
 
 def step(state: State, reply: Reply, at: At, pace: Pace) -> Step:
@@ -156,11 +156,11 @@ def step(state: State, reply: Reply, at: At, pace: Pace) -> Step:
 def _watching(state: Watching, reply: Reply, at: At, pace: Pace) -> Step:
     match reply:
         case Seen(item, version):
-            return Step(_moved(state, version, at), (Apply(item),))
+            return Step(_moved(state, version, at, pace), (Apply(item),))
         case Lost(change, version):
-            return Step(_moved(state, version, at), (change,))
+            return Step(_moved(state, version, at, pace), (change,))
         case Skipped(version) | Bookmark(version):
-            return Step(_moved(state, version, at))
+            return Step(_moved(state, version, at, pace))
         case Opened():
             return Step(replace(state, opened=at.now))
         case Refused() | Ended() | Silent() | Broken():
@@ -183,15 +183,15 @@ def _watch_troubled(state: Watching, trouble: Trouble, at: At, pace: Pace) -> St
 
 
 def _watch_refused(past: Past, reply: Refused, at: At, pace: Pace) -> Step:
+    if reply.expired and at.now - past.expired >= pace.settle:
+        # After every restart of the server this is the normal case and no failure: the list is
+        # read at once, but not again and again.
+        return _sync(replace(past, expired=at.now), at, pace)
     after, delay = _failed(past, at, pace, floor=_floor(reply, pace))
     if reply.too_new:
         return _sync(after, at, pace, delay, fresh=True)
     if reply.expired:
-        # After every restart of the server this is the normal case, so the list is read at once,
-        # but not again and again.
-        again = at.now - past.expired < pace.forget
-        after = replace(after, expired=at.now)
-        return _sync(after, at, pace, delay if again else 0.0)
+        return _sync(replace(after, expired=at.now), at, pace, delay)
     if reply.code == HTTPStatus.TOO_MANY_REQUESTS:
         return _resume(after, at, pace, delay)
     # Other HTTP statuses than these speak of the request, so of its version; an ERROR event
@@ -316,8 +316,11 @@ def _watch(version: str, at: At, pace: Pace, *, initial: bool = False) -> Watch:
     return Watch(version, int(pace.watch * (1 + at.luck)), initial)
 
 
-def _moved(state: Watching, version: str, at: At) -> Watching:
+def _moved(state: Watching, version: str, at: At, pace: Pace) -> Watching:
     past = replace(state.past, heard=at.now, version=version or state.past.version)
+    if past.failures > 1 and at.now - state.opened >= pace.short:
+        # The watch works: what failed before is over.
+        past = replace(past, failures=1)
     return Watching(past, state.opened, state.events + 1)
 
 

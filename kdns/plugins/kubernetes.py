@@ -24,6 +24,7 @@ _ALIAS_EDNS = Edns(size=1232)
 """What the rest of an alias is asked for with: fits every path unfragmented (DNS flag day 2020)."""
 
 
+_UNKNOWN = "not known yet: not synced with the API server; so far"
 _STALE = {codes.NOERROR: codes.EDE_STALE_ANSWER, codes.NXDOMAIN: codes.EDE_STALE_NXDOMAIN}
 
 
@@ -51,8 +52,12 @@ class Kubernetes:
     def _leaves(self, outcome: NoName, name: Name) -> bool:
         """Whether a missing name is the next plugin's. What is not known yet never is."""
         # Q10: CoreDNS lets names go before it knows whether they exist.
-        known = self._authority.settings.compat or self._store.lists(outcome.needs)
+        known = self._authority.settings.compat or self._is_known(outcome)
         return known and self._authority.falls_through(name)
+
+    def _is_known(self, outcome: NoName) -> bool:
+        """Whether everything that could make the name was listed."""
+        return self._store.lists(outcome.needs, outcome.namespace)
 
     def _dated(self, answer: Answer) -> Answer:
         """Say in the answer that what it was made from may be out of date."""
@@ -75,7 +80,7 @@ class Kubernetes:
                 return await self._follow(request, question, outcome)
             case NoData(reason, owners):
                 return self._negative(question, codes.NOERROR, reason, owners)
-            case NoName(reason, owners, needs) if self._store.lists(needs):
+            case NoName(reason, owners) if self._is_known(outcome):
                 return self._negative(question, codes.NXDOMAIN, reason, owners)
             case NoName(reason):
                 return self._unsynced(question, reason)
@@ -89,7 +94,7 @@ class Kubernetes:
     def _unsynced(self, question: Question, reason: str) -> Answer:
         """Admit that the list of objects is not complete: the name may exist."""
         soa = apex.soa(self._store, self._authority, question.origin)
-        text = f"not known yet: not synced with the API server; so far {reason}"
+        text = f"{_UNKNOWN} {reason}"
         sections = Sections(codes.SERVFAIL, authority=(soa,), ede=(codes.EDE_NOT_READY, text))
         return Answer(sections)
 
@@ -131,8 +136,12 @@ class Kubernetes:
         completed = await self._complete(request, missing)
         if completed is not None:
             return self._dated(completed)
+        known = [outcome for outcome in missing if self._is_known(outcome)]
+        if len(known) < len(missing) and _is_single(request.query.name):
+            # It may be a Service's short name, and nobody outside knows a name of one label.
+            return _not_known(missing[0].reason)
         response = await following(request)
-        return _explained(response, missing) if missing else response
+        return _explained(response, known) if known else response
 
     async def _complete(self, request: Request, missing: list[NoName]) -> Answer | None:
         """Try the search domains in turn; None, and why, when the name is nobody's short name."""
@@ -182,6 +191,15 @@ def _joined(owners: Owners, rest: Answer) -> Owners:
 
 def _is_empty(outcome: Lookup) -> bool:
     return isinstance(outcome, NoData) and outcome.empty
+
+
+def _is_single(name: Name) -> bool:
+    return name != ROOT and name[1 + name[0]] == 0
+
+
+def _not_known(reason: str) -> Answer:
+    text = f"{_UNKNOWN} {reason}"
+    return Answer(Sections(codes.SERVFAIL, ede=(codes.EDE_NOT_READY, text)))
 
 
 def _explained(response: Response, missing: list[NoName]) -> Response:

@@ -46,6 +46,11 @@ class NoName(Struct, frozen=True, gc=False):
     """Kinds of which everything must be known for this to be true. As long as one of them was not
     listed, the name may well exist."""
 
+    @property
+    def namespace(self) -> str:
+        """The one namespace that decides; empty where it may be any."""
+        return next((owner[1] for owner in self.owners if owner[0] == "namespace"), "")
+
 
 Lookup: TypeAlias = Found | Alias | NoData | NoName
 

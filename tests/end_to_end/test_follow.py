@@ -3,8 +3,10 @@
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -219,6 +221,88 @@ def test_readiness_and_metrics_tell_the_age_of_the_data(server: FakeApiServer) -
     assert f"kdns_kubernetes_objects{where}}} 2.0" in metrics
     assert f"kdns_kubernetes_data_age_seconds{where}}}" in metrics
     assert "process_resident_memory_bytes" in metrics
+
+
+def test_a_silent_client_holds_up_neither_the_probes_nor_the_end(server: FakeApiServer) -> None:
+    with _following(server, "--admin", "127.0.0.1:0") as running:
+        port = int(running.wait_for(r"/metrics on http://127\.0\.0\.1:(\d+)")[1])
+        with socket.create_connection(("127.0.0.1", port)):
+            assert _http(port, "/health") == (200, "OK")
+            began = time.monotonic()
+            assert running.stop() == 0
+            assert time.monotonic() - began < 4
+
+
+def test_names_of_a_namespace_that_may_not_be_read_are_unknown(server: FakeApiServer) -> None:
+    server.apply(namespace("closed"))
+    server.apply(service("closed", "x"))
+    server.forbid("Service", "closed")
+    server.forbid("EndpointSlice", "closed")
+    with _following(server, "--namespaces", "default,closed") as running:
+        running.comes_to("web.default.svc.cluster.local. A", _is("A 10.96.0.80"))
+        running.comes_to("x.closed.svc.cluster.local. A", _fails_with("SERVFAIL"))
+        running.comes_to("x.default.svc.cluster.local. A", _fails_with("NXDOMAIN"))
+
+
+def test_a_single_label_is_not_asked_elsewhere_before_the_first_sync(
+    server: FakeApiServer,
+) -> None:
+    with server.outage(), _following(server) as running:
+        assert rcode(running.ask("web. A")) == "SERVFAIL"
+        assert rcode(running.ask("example.com. A")) == "REFUSED"
+
+
+def test_restarts_in_a_row_do_not_add_up(server: FakeApiServer) -> None:
+    with _following(server) as running:
+        running.comes_to(f"{DB} A", _is("A 10.244.0.1", "A 10.244.0.2"))
+        for number in range(4):
+            with server.outage():
+                running.comes_to(f"{DB} A", _says("stale since 20"))
+                server.apply(_with_ip(f"after-{number}", f"10.96.1.{number}"))
+                server.forget()
+            took = running.comes_to(
+                f"after-{number}.default.svc.cluster.local. A", _is(f"A 10.96.1.{number}"), 15
+            )
+            assert took < 8
+
+
+def test_a_snapshot_of_another_cluster_is_not_used(server: FakeApiServer, tmp_path: Path) -> None:
+    snapshot = tmp_path / "kdns.snapshot"
+    with _following(server, "--snapshot", str(snapshot)) as running:
+        running.comes_to("web.default.svc.cluster.local. A", _is("A 10.96.0.80"))
+    with (
+        FakeApiServer() as other,
+        other.outage(),
+        _following(other, "--snapshot", str(snapshot)) as running,
+    ):
+        running.wait_for("WARNING.*is not used: it is of 'http://127")
+        assert rcode(running.ask("web.default.svc.cluster.local. A")) == "SERVFAIL"
+
+
+KUBECONFIGS = {
+    "no server": ("clusters: [{name: a, cluster: {}}]", "kubeconfig"),
+    "a number": ("clusters: [{name: a, cluster: {server: 5}}]", "kubeconfig"),
+    "a strange proxy": (
+        "clusters: [{name: a, cluster: {server: 'http://x', proxy-url: 5}}]",
+        "kubeconfig",
+    ),
+}
+
+
+@pytest.mark.parametrize(("clusters", "why"), KUBECONFIGS.values(), ids=KUBECONFIGS)
+def test_a_bad_kubeconfig_is_explained(tmp_path: Path, clusters: str, why: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(
+        "apiVersion: v1\nkind: Config\ncurrent-context: a\n"
+        "contexts: [{name: a, context: {cluster: a, user: a}}]\n"
+        f"users: [{{name: a, user: {{}}}}]\n{clusters}\n"
+    )
+    command = [sys.executable, "-m", "kdns", "--kubeconfig", str(path), "-p", "0"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+    assert outcome.returncode == 1
+    assert outcome.stderr.startswith(f"kdns: kubeconfig {path}: ")
+    assert why in outcome.stderr
 
 
 def test_the_first_sync_is_drawn_on_a_terminal(server: FakeApiServer) -> None:

@@ -1,5 +1,6 @@
 """The program as a whole: arguments in, exit status out, real sockets, dig and kdig."""
 
+import os
 import signal
 import socket
 import struct
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import dns.message
 import dns.query
@@ -109,6 +111,77 @@ def test_signals_end_it_cleanly(number: int) -> None:
 
     assert server.stop(number) == 0
     assert not any("Traceback" in line for line in server.output)
+
+
+def _start(*arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "kdns", *arguments, "-p", "0", "--upstream", "none"]
+    return subprocess.Popen(
+        command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+@SIGNALS
+def test_signals_end_it_while_it_reads_standard_input(number: int) -> None:
+    with _start("--manifests", "-", stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        # More than a pipe holds: when all is written, kdns has begun to read.
+        process.stdin.write("# nothing\n" * 100_000)
+        process.stdin.flush()
+        process.send_signal(number)
+
+        assert process.wait(5) == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+
+
+@SIGNALS
+def test_signals_end_it_while_it_waits_for_a_pipe(tmp_path: Path, number: int) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with _start("--manifests", str(pipe)) as process:
+        # Opening waits for the reader, which then waits for the first octet.
+        with pipe.open("w"):
+            process.send_signal(number)
+            assert process.wait(5) == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+
+
+@SIGNALS
+def test_signals_end_it_when_it_has_read_a_pipe(tmp_path: Path, number: int) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(WEB % "10.96.0.53",))
+    writer.start()
+    server = Kdns("--manifests", str(pipe), "-p", "0", "--upstream", "none")
+    writer.join()
+    with pytest.raises(subprocess.TimeoutExpired):
+        # Long enough for two looks at the files.
+        server.process.wait(0.8)
+
+    assert server.stop(number) == 0
+    assert not any("Traceback" in line for line in server.output)
+
+
+def test_nothing_that_is_dropped_in_ends_watching(tmp_path: Path) -> None:
+    with kdns("--manifests", str(tmp_path), "--upstream", "none") as server:
+        (tmp_path / "b.yaml").symlink_to("b.yaml")
+        (tmp_path / "c.yaml").symlink_to("d.yaml/x")
+        (tmp_path / "d.yaml").write_text(f"x: {'1' * 5000}\n")
+        (tmp_path / "e.json").write_text('{"a": ' + "[" * 100_000)
+        (tmp_path / "f.json").write_bytes(b'{"kind": "\xff"}')
+        version = f"name: version, resourceVersion: '{'1' * 5000}'"
+        (tmp_path / "g.yaml").write_text(WEB.replace("name: web", version) % "10.96.0.54")
+        for name in ("d.yaml", "e.json", "f.json"):
+            server.wait_for(rf"ERROR.*manifest not used: .*{name}:1: ")
+        (tmp_path / "a.yaml").write_text(WEB % "10.96.0.55")
+        server.comes_to("web.default.svc.cluster.local. A", lambda answer: bool(answer.answer))
+
+        assert server.stop() == 0
+        assert not any("Traceback" in line for line in server.output)
 
 
 def test_an_edit_shows_within_a_second(tmp_path: Path) -> None:

@@ -58,13 +58,6 @@ class Settings(Struct, frozen=True):
     """Which Namespaces are seen."""
 
 
-class Source(Struct, frozen=True):
-    """One file's documents and the version of those that state none."""
-
-    manifest: Manifest
-    version: int
-
-
 class Summary(Struct, frozen=True):
     """What was found, in numbers; its text is for people."""
 
@@ -110,7 +103,9 @@ class Cluster(Struct, frozen=True):
     """In the order of ``KINDS``, each kind by namespace and name."""
     summary: Summary = Summary()
     version: int = 0
-    """The highest version of anything in it."""
+    """The highest version of its objects."""
+    dated: bool = False
+    """Whether that can be the time of a file, since some object states no version."""
 
 
 def _count(number: int, noun: str) -> str:
@@ -118,15 +113,18 @@ def _count(number: int, noun: str) -> str:
 
 
 class _Written(Struct, Generic[S], frozen=True, gc=False):
-    """A document of one shape with the version it counts as."""
+    """A document of one shape."""
 
     document: Document
     shape: S
-    version: int
 
     @property
     def key(self) -> Key:
         return self.document.key
+
+    @property
+    def version(self) -> int:
+        return self.shape.metadata.version
 
     @property
     def labels(self) -> shapes.Labels:
@@ -137,11 +135,15 @@ _Index: TypeAlias = dict[tuple[str, Key], _Written[Any]]
 _Labelled: TypeAlias = tuple[Object, Mapping[str, str]]
 
 
-def build(sources: Sequence[Source], settings: Settings) -> Cluster:
-    """Make the cluster that these documents describe; ManifestError says what they contradict."""
-    claimed = conflicts.check(source.manifest for source in sources)
+def build(manifests: Sequence[Manifest], settings: Settings, changed: int = 0) -> Cluster:
+    """Make the cluster that these documents describe; ManifestError says what they contradict.
+
+    ``changed`` is when their files last changed: the version of whatever states none.
+    """
+    claimed = conflicts.check(manifests)
     stated = frozenset(subject for subject in claimed if isinstance(subject, str))
-    index = _index(sources)
+    index = _index(manifests)
+    dated = _dated(index)
     added = _add_api_server(index, stated) if settings.assign else frozenset()
     nodes = {one.key[1]: one.shape for one in _of(index, shapes.Node)}
     services = _services(index, stated, assign=settings.assign)
@@ -156,23 +158,35 @@ def build(sources: Sequence[Source], settings: Settings) -> Cluster:
     ]
     objects = [one for one, labels in seen if settings.labels.matches(labels)]
     objects += _imports(index)
-    objects += _namespaces(index, sources, settings)
+    objects += _namespaces(index, manifests, settings)
     objects.sort(key=lambda one: (KINDS.index(one.KIND), one.key))
-    version = max([0, *(source.version for source in sources), *(one.version for one in objects)])
-    return Cluster(tuple(objects), _summary(objects, sources, added), version)
+    if dated:
+        _date(objects, changed)
+    version = max((one.version for one in objects), default=0)
+    return Cluster(tuple(objects), _summary(objects, manifests, added), version, dated)
 
 
-def _index(sources: Iterable[Source]) -> _Index:
+def _dated(index: _Index) -> bool:
+    """Say whether a document states no version; nothing has that of a Node."""
+    return any(not one.version and type(one.shape) is not shapes.Node for one in index.values())
+
+
+def _date(objects: list[Object], changed: int) -> None:
+    """Let one object, the first, show when the files last changed.
+
+    So whoever starts comes to the serial of those who saw every edit, also of those that took
+    something away; and an edit of a large file is not a change of everything in it.
+    """
+    if objects and changed > max(one.version for one in objects):
+        objects[0] = replace(objects[0], version=changed)
+
+
+def _index(manifests: Iterable[Manifest]) -> _Index:
     """Find each document by its kind and key; two equal ones are one."""
     index: _Index = {}
-    for source in sources:
-        for document in source.manifest.documents:
-            shape, key = document.shape, (document.kind, document.key)
-            version = shape.metadata.version or source.version
-            before = index.get(key)
-            if before:
-                version = max(version, before.version)
-            index[key] = _Written(before.document if before else document, shape, version)
+    for manifest in manifests:
+        for one in manifest.documents:
+            index.setdefault((one.kind, one.key), _Written(one, one.shape))
     return index
 
 
@@ -197,7 +211,7 @@ def _add_api_server(index: _Index, stated: Container[str]) -> frozenset[Key]:
     )
     for kind, shape in (("Service", service), ("Endpoints", endpoints)):
         document = Document("kdns", 1, kind, shape)
-        index.setdefault((kind, _KUBERNETES), _Written(document, shape, 0))
+        index.setdefault((kind, _KUBERNETES), _Written(document, shape))
     return frozenset([_KUBERNETES])
 
 
@@ -224,17 +238,17 @@ def _service(one: _Written[shapes.Service], pools: Mapping[Family, Range]) -> Se
     if not service.headless and not service.external_name:
         missing = [name for name in slices.families(one.shape.spec) if name not in map(family, ips)]
         ips += [pools[name].take("/".join(one.key)) for name in missing if name in pools]
-    return replace(service, cluster_ips=tuple(ips), version=one.version)
+    return replace(service, cluster_ips=tuple(ips))
 
 
 def _backends(index: _Index, nodes: Mapping[str, shapes.Node], *, assign: bool) -> list[Backend]:
     pods = _of(index, shapes.Pod)
-    found = [workloads.written(one.shape, one.version, nodes) for one in pods]
+    found = [workloads.written(one.shape, nodes) for one in pods]
     if not assign:
         return found
     makers = _of(index, shapes.Workload)
     found += workloads.simulated(
-        [Workload(one.document, one.shape, one.version) for one in makers],
+        [Workload(one.document, one.shape) for one in makers],
         [
             *((one.key[0], one.shape.metadata) for one in pods),
             *((one.key[0], one.shape.metadata) for one in makers),
@@ -263,7 +277,7 @@ def _addresses(index: _Index) -> Iterator[str]:
 
 def _written_slices(index: _Index) -> Iterator[_Labelled]:
     for one in _of(index, shapes.EndpointSlice):
-        yield replace(one.shape.trim(), version=one.version), one.labels
+        yield one.shape.trim(), one.labels
 
 
 def _made_slices(
@@ -317,16 +331,16 @@ def _selected(namespace: str, selector: shapes.Labels, labelled: _ByLabel) -> li
 
 def _imports(index: _Index) -> Iterator[Service]:
     for one in _of(index, shapes.ServiceImport):
-        yield replace(one.shape.trim(), version=one.version)
+        yield one.shape.trim()
 
 
 def _namespaces(
-    index: _Index, sources: Iterable[Source], settings: Settings
+    index: _Index, manifests: Iterable[Manifest], settings: Settings
 ) -> Iterator[Namespace]:
     """Yield the selected Namespaces: the written ones, and those that something is in."""
     written = {one.key[1]: one for one in _of(index, shapes.Namespace)}
     names = {key[0] for _, key in index} | set(_NAMESPACES if settings.assign else ())
-    names.update(*(source.manifest.namespaces for source in sources))
+    names.update(*(one.namespaces for one in manifests))
     for name in names.union(written) - {""}:
         one = written.get(name)
         labels = {**(one.labels if one else {}), "kubernetes.io/metadata.name": name}
@@ -336,10 +350,9 @@ def _namespaces(
 
 
 def _summary(
-    objects: Iterable[Object], sources: Iterable[Source], added: Container[Key]
+    objects: Iterable[Object], manifests: Sequence[Manifest], added: Container[Key]
 ) -> Summary:
     found = list(objects)
-    manifests = [source.manifest for source in sources]
     services = [one for one in found if isinstance(one, Service)]
     return Summary(
         services=len(services),

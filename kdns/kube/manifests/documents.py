@@ -8,32 +8,24 @@ for the API server; in JSON the last one counts. JSON documents may follow one a
 
 import re
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from kdns.errors import ManifestError
-from kdns.kube.manifests import jsons, names, yamls
-from kdns.kube.manifests.shapes import SHAPES, EndpointSlice, ServiceImport, Shape, stated
+from kdns.kube.manifests import jsons, yamls
+from kdns.kube.manifests.checks import HELM, Refused, Way, check
+from kdns.kube.manifests.shapes import SHAPES, EndpointSlice, ServiceImport, Shape
 
 _KNOWN = frozenset(kind for _, kind in SHAPES)
-_CLUSTER_SCOPED = frozenset({"Namespace", "Node"})
-_SERVICE_NAME = (names.LABEL_1035, "at most 63 of a-z, 0-9 and '-', a letter first (RFC 1035)")
-_NAMESPACE_NAME = (names.LABEL_1123, "at most 63 of a-z, 0-9 and '-' (RFC 1123)")
-_OTHER_NAME = (names.SUBDOMAIN_1123, "a-z, 0-9, '-' and '.' (RFC 1123)")
-_NAMES = {
-    "Service": _SERVICE_NAME,
-    "ServiceImport": _SERVICE_NAME,
-    "Namespace": _NAMESPACE_NAME,
-}
-
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _WHERE = re.compile(r" - at `(?:key in )?(?P<path>\$[^`]*)`$")
+_RANGE = re.compile(r"Expected `int` [<>]=")
 _BYTE = re.compile(r" \(byte (\d+)\)$")
-_HELM = "looks like a Helm template; render it first with helm template"
 
 
 class Document(Struct, frozen=True, gc=False):
@@ -92,48 +84,86 @@ class Manifest(Struct, frozen=True):
         )
 
 
+Known: TypeAlias = dict[bytes, Manifest]
+"""What the documents of a file hold, by a hash of their text."""
+
+
 def _imported_kind(document: Document) -> str:
     return document.kind if document.kind == "ServiceImport" else f"{document.kind} (imported)"
 
 
-def parse(data: bytes, path: str, *, lenient: bool = False) -> Manifest:
+def parse(data: bytes, path: str, *, lenient: bool = False, known: Known | None = None) -> Manifest:
     """Read one file's bytes; ``path`` is its name in messages.
 
     ``lenient`` counts documents that are no manifests, which directories contain, as strays.
+    ``known`` remembers the documents of a file of several, so that an edit reads only its own.
     """
     data = data.removeprefix(b"\xef\xbb\xbf")
+    reading = _Reading(path, lenient, {} if known is None else known)
+    try:
+        return _parse(data, reading)
+    # Numbers and nesting that a library gives up on.
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(path, 1, f"cannot be read: {error}") from None
+
+
+class _Reading(Struct, frozen=True):
+    """Where the bytes are from, and how they are read."""
+
+    path: str
+    lenient: bool
+    known: Known
+
+
+def _parse(data: bytes, reading: _Reading) -> Manifest:
     content = data.lstrip()
-    if content.startswith(b"[") and lenient:
+    if content.startswith(b"[") and reading.lenient:
         return Manifest(strays=1)
     if content.startswith(b"{"):
         line = data.count(b"\n", 0, len(data) - len(content)) + 1
         try:
-            return _collect(_json_objects(content, line), data, path, lenient=lenient)
-        # YAML's reader knows how deep it went.
-        except (msgspec.ValidationError, RecursionError):
+            return _collect(_json_objects(content, line), data, reading)
+        # YAML's reader knows how deep it went, and where there is no text.
+        except (msgspec.ValidationError, RecursionError, UnicodeDecodeError):
             pass
         except msgspec.DecodeError as error:
             if len(parts := jsons.split(data)) > 1:
-                return _joined([_part(part, path, lenient=lenient) for part in parts])
-            if path.endswith(".json"):
-                raise _malformed(data, path, str(error)) from None
+                return _parse_parts(parts, reading)
+            if reading.path.endswith(".json"):
+                raise _malformed(data, reading.path, str(error)) from None
+    if len(parts := yamls.split(data)) > 1:
+        return _parse_parts(parts, reading)
     try:
-        return _collect(_yaml_objects(data), data, path, lenient=lenient)
+        return _collect(_yaml_objects(data), data, reading)
     except yamls.Unreadable as error:
-        text = _HELM if b"{{" in data else f"not YAML: {error}"
-        raise ManifestError(path, error.line, text) from None
+        text = HELM if b"{{" in data else f"not YAML: {error}"
+        raise ManifestError(reading.path, error.line, text) from None
 
 
-def _part(part: jsons.Part, path: str, *, lenient: bool) -> Manifest:
-    """Read one document of a stream, with the lines of the stream."""
+def _parse_parts(parts: Iterable[jsons.Part], reading: _Reading) -> Manifest:
+    """Read the documents of a stream, but for those that an earlier reading knew."""
+    found: Known = {}
+    manifests = []
+    for part in parts:
+        digest = blake2b(part.data, digest_size=16).digest()
+        manifest = found.get(digest) or reading.known.get(digest) or _parse_part(part, reading)
+        found[digest] = manifest
+        moved = (replace(one, line=one.line + part.line) for one in manifest.documents)
+        manifests.append(replace(manifest, documents=tuple(moved)))
+    # What is gone is forgotten, but not by an edit that cannot be read.
+    reading.known.clear()
+    reading.known.update(found)
+    return _joined(manifests)
+
+
+def _parse_part(part: jsons.Part, reading: _Reading) -> Manifest:
+    """Read one document, with the stream's lines in what is wrong with it."""
     try:
-        manifest = parse(part.data, path, lenient=lenient)
+        # A part of a part is not an entry of its own.
+        return _parse(part.data, replace(reading, known={}))
     except ManifestError as error:
-        # The lines are right now; the byte would count from the wrong place.
         text = _BYTE.sub("", error.text)
-        raise ManifestError(path, error.line + part.line, text) from None
-    moved = (replace(one, line=one.line + part.line) for one in manifest.documents)
-    return replace(manifest, documents=tuple(moved))
+        raise ManifestError(reading.path, error.line + part.line, text) from None
 
 
 def _joined(manifests: list[Manifest]) -> Manifest:
@@ -221,21 +251,21 @@ def _text(mapping: dict[str, Any], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _collect(objects: Iterable[_Object], data: bytes, path: str, *, lenient: bool) -> Manifest:
+def _collect(objects: Iterable[_Object], data: bytes, reading: _Reading) -> Manifest:
     """Sort the objects into those with a shape, other kinds and strays."""
     documents, others, strays, namespaces = [], [], 0, set()
     for found in objects:
         complete = bool(found.kind and found.api_version)
         shape = SHAPES.get((found.api_version.rpartition("/")[0], found.kind))
         if complete and shape:
-            documents.append(_document(found, shape, data, path))
+            documents.append(_document(found, shape, data, reading.path))
         elif complete:
             others.append(_other_kind(found))
             namespaces.add(found.namespace)
-        elif lenient:
+        elif reading.lenient:
             strays += 1
         else:
-            raise ManifestError(path, found.line, _not_a_manifest(found))
+            raise ManifestError(reading.path, found.line, _not_a_manifest(found))
     return Manifest(tuple(documents), tuple(others), strays, frozenset(namespaces - {""}))
 
 
@@ -257,48 +287,31 @@ def _document(found: _Object, shape_type: type[Shape], data: bytes, path: str) -
             shape = msgspec.json.decode(found.value, type=shape_type)
         else:
             shape = msgspec.convert(found.value, shape_type)
-        _check_names(found.kind, shape)
-        _check_addresses(shape)
+        check(found.kind, shape)
     except msgspec.ValidationError as error:
         if isinstance(found.value, msgspec.Raw):
             raise
-        line = yamls.line_of(data, found.document, (*found.at, *_steps(str(error))))
-        raise ManifestError(path, line, f"{found.kind}: {error}") from None
+        way = error.at if isinstance(error, Refused) else _steps(str(error))
+        line = yamls.line_of(data, found.document, (*found.at, *way))
+        text = _with_number(str(error), found.value, way)
+        raise ManifestError(path, line, f"{found.kind}: {text}") from None
     return Document(path, found.line, found.kind, shape)
 
 
-def _check_names(kind: str, shape: Shape) -> None:
-    """Check the name and the namespace, and fill in the namespace that kubectl would."""
-    metadata = shape.metadata
-    metadata.namespace = "" if kind in _CLUSTER_SCOPED else metadata.namespace or "default"
-    pattern, expected = _NAMES.get(kind, _OTHER_NAME)
-    if not pattern.fullmatch(metadata.name):
-        raise _bad_name(metadata.name, expected, "name")
-    pattern, expected = _NAMESPACE_NAME
-    if metadata.namespace and not pattern.fullmatch(metadata.namespace):
-        raise _bad_name(metadata.namespace, expected, "namespace")
+def _with_number(error: str, value: Any, way: Way) -> str:  # noqa: ANN401 - plain values
+    """Name the number that is out of range: msgspec names only the range."""
+    if not _RANGE.match(error):
+        return error
+    for step in way:
+        value = value[step]
+    return f"found {value}, expected{error.removeprefix('Expected')}"
 
 
-def _check_addresses(shape: Shape) -> None:
-    for one in stated(shape):
-        if not one.valid:
-            path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in one.at)
-            raise msgspec.ValidationError(
-                f"found {one.text!r}, expected {one.expected} - at `${path}`"
-            )
-
-
-def _bad_name(name: str, expected: str, field_name: str) -> msgspec.ValidationError:
-    found = repr(name) if name else f"no {field_name}"
-    expected = f"expected {expected}" if "{{" not in name else _HELM
-    return msgspec.ValidationError(f"found {found}, {expected} - at `$.metadata.{field_name}`")
-
-
-def _steps(error: str) -> list[str | int]:
+def _steps(error: str) -> Way:
     """Return the path that a msgspec message ends with; it stops at the keys of a free mapping."""
     where = _WHERE.search(error)
     path = where["path"].partition("[...]")[0] if where else ""
-    return [name or int(index) for name, index in _STEP.findall(path)]
+    return tuple(name or int(index) for name, index in _STEP.findall(path))
 
 
 def _malformed(data: bytes, path: str, text: str) -> ManifestError:

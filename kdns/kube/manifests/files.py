@@ -3,10 +3,11 @@
 Opens files and lists directories; knows nothing of what is in them.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 
 from msgspec import Struct
 
@@ -14,6 +15,8 @@ from kdns.errors import ManifestError, UsageError
 
 STDIN = "-"
 _SUFFIXES = (".yaml", ".yml", ".json")
+# Deleted between the listing and the look at it, or a link to nowhere, to itself or below a file.
+_NOWHERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG})
 
 
 class Stamp(Struct, frozen=True, gc=False):
@@ -32,8 +35,8 @@ class File(Struct, frozen=True, gc=False):
     stamp: Stamp
     lenient: bool = False
     """Found in a directory, where not every file is a manifest."""
-    version: int = 1
-    """Whole seconds of the last change of the file, or of the directory it was found in."""
+    once: bool = False
+    """Whether it can be read only once: standard input, a pipe, a device."""
 
     @property
     def name(self) -> str:
@@ -42,13 +45,23 @@ class File(Struct, frozen=True, gc=False):
 
     def read(self) -> bytes:
         """Return its bytes."""
-        if self.path == STDIN:
-            return sys.stdin.buffer.read()
         try:
-            with open(self.path, "rb") as stream:  # noqa: PTH123 - the paths are texts
+            if self.path == STDIN:
+                return _read_stdin()
+            with open(self.path, "rb", opener=self._open) as stream:
                 return stream.read()
         except OSError as error:
-            raise _unreadable(self.path, error) from None
+            raise _unreadable(self.name, error) from None
+
+    def _open(self, path: str, flags: int) -> int:
+        """Open the file; a pipe that has taken the place of a file must not block its reader."""
+        if self.once:
+            return os.open(path, flags)
+        number = os.open(path, flags | os.O_NONBLOCK)
+        if not S_ISREG(os.fstat(number).st_mode):
+            os.close(number)
+            raise OSError(errno.EINVAL, "no regular file any more")
+        return number
 
 
 class Listing(Struct, frozen=True):
@@ -56,7 +69,12 @@ class Listing(Struct, frozen=True):
 
     files: tuple[File, ...] = ()
     version: int = 0
-    """The highest version of a file or directory, so that a deletion shows in it too."""
+    """Seconds of the last change of one of the files, or of a directory: a deletion is one."""
+
+    @property
+    def once(self) -> bool:
+        """Whether its one file can be read only once."""
+        return any(file.once for file in self.files)
 
 
 def find(path: str) -> Listing:
@@ -71,7 +89,7 @@ def find(path: str) -> Listing:
 def _below(path: str) -> Iterator[tuple[File | None, int]]:
     """Yield files, and directories as None, with their versions."""
     if path == STDIN:
-        yield File(STDIN, Stamp(0, 0, 0)), 1
+        yield _once(STDIN), 1
         return
     try:
         status = os.stat(path)  # noqa: PTH116 - the paths are texts
@@ -79,9 +97,10 @@ def _below(path: str) -> Iterator[tuple[File | None, int]]:
         raise _unreadable(path, error) from None
     if S_ISDIR(status.st_mode):
         yield from _inside(path, status)
+    elif not S_ISREG(status.st_mode):
+        yield _once(path), 1
     else:
-        file = _file(path, status, 0)
-        yield file, file.version
+        yield _file(path, status), _seconds(status)
 
 
 def _inside(directory: str, status: os.stat_result) -> Iterator[tuple[File | None, int]]:
@@ -90,8 +109,7 @@ def _inside(directory: str, status: os.stat_result) -> Iterator[tuple[File | Non
     Links to files are followed, since that is what a mounted ConfigMap consists of; links to
     directories are not, since they can lead in circles.
     """
-    seconds = _seconds(status)
-    yield None, seconds
+    yield None, _seconds(status)
     try:
         entries = sorted(os.scandir(directory), key=lambda entry: entry.name)
     except OSError as error:
@@ -103,16 +121,28 @@ def _inside(directory: str, status: os.stat_result) -> Iterator[tuple[File | Non
             if entry.is_dir(follow_symlinks=False):
                 yield from _inside(entry.path, entry.stat())
             elif entry.name.endswith(_SUFFIXES) and entry.is_file():
-                file = _file(entry.path, entry.stat(), seconds, lenient=True)
-                yield file, file.version
-        except FileNotFoundError:
-            # Deleted between the listing and the look at it, or a link to nowhere.
-            continue
+                status = entry.stat()
+                yield _file(entry.path, status, lenient=True), _seconds(status)
+        except OSError as error:
+            if error.errno not in _NOWHERE:
+                raise _unreadable(entry.path, error) from None
 
 
-def _file(path: str, status: os.stat_result, seconds: int, *, lenient: bool = False) -> File:
-    stamp = Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
-    return File(path, stamp, lenient, max(_seconds(status), seconds))
+def _file(path: str, status: os.stat_result, *, lenient: bool = False) -> File:
+    return File(path, Stamp(status.st_mtime_ns, status.st_size, status.st_ino), lenient)
+
+
+def _once(path: str) -> File:
+    return File(path, Stamp(0, 0, 0), once=True)
+
+
+def _read_stdin() -> bytes:
+    # Python has no sys.stdin when the descriptor is closed, which its type does not say.
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        raise OSError(errno.EBADF, "it is closed")
+    data: bytes = stream.read()
+    return data
 
 
 def _seconds(status: os.stat_result) -> int:

@@ -9,7 +9,14 @@ from hashlib import blake2b
 
 LABEL_1035 = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 LABEL_1123 = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-SUBDOMAIN_1123 = re.compile(r"(?=.{1,253}$)" + LABEL_1123.pattern + rf"(?:\.{LABEL_1123.pattern})*")
+# The API bounds a name as a whole, but not its parts: a pod's name of 100 letters is one.
+_PART = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+SUBDOMAIN_1123 = re.compile(rf"(?=.{{1,253}}$){_PART}(?:\.{_PART})*")
+DOMAIN_1123 = re.compile(rf"(?=.{{1,253}}$){LABEL_1123.pattern}(?:\.{LABEL_1123.pattern})*")
+"""A name whose parts fit DNS, too."""
+LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+PORT_NAME = re.compile(rf"(?=.{{1,15}}$)(?=.*[a-z])(?!.*--){_PART}")
+"""IANA_SVC_NAME, as targetPort and the ports of containers have it."""
 
 # Without vowels and look-alikes: no generated name spells a word.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"

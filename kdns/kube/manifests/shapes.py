@@ -16,7 +16,7 @@ from kdns.kube.manifests.addresses import Family, canonical
 Labels: TypeAlias = dict[str, str]
 Protocol: TypeAlias = Literal["TCP", "UDP", "SCTP"]
 PortNumber: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
-PortName: TypeAlias = Annotated[str, Meta(pattern="^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$")]
+PortOrZero: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 # More would not fit the range that pods get their addresses from.
 Replicas: TypeAlias = Annotated[int, Meta(ge=0, le=65_000)]
 
@@ -40,13 +40,20 @@ class Metadata(schema.Metadata, rename="camel", gc=False):
         return [owner for owner in self.owner_references or () if owner.controller]
 
 
+class Port(schema.PortShape, gc=False):
+    """A port of an EndpointSlice, of Endpoints or of a ServiceImport."""
+
+    port: PortOrZero | None = None
+    protocol: Protocol | None = None
+
+
 class ServicePort(schema.PortShape, rename="camel", gc=False, kw_only=True):
     """A port of a Service and where it leads."""
 
     port: PortNumber
-    name: PortName | None = None
     protocol: Protocol | None = None
-    target_port: int | str | None = None
+    target_port: PortOrZero | str | None = None
+    """0 and an empty text are no target port."""
 
 
 class ServiceSpec(schema.ServiceSpec, rename="camel", gc=False):
@@ -83,6 +90,7 @@ class EndpointSlice(schema.EndpointSliceShape, rename="camel", gc=False):
 
     metadata: Metadata = field(default_factory=Metadata)
     address_type: Literal["IPv4", "IPv6", "FQDN"] = "IPv4"
+    ports: list[Port] | None = None  # type: ignore[assignment] # see ServiceSpec
 
     @property
     def imported(self) -> bool:
@@ -90,10 +98,17 @@ class EndpointSlice(schema.EndpointSliceShape, rename="camel", gc=False):
         return bool(self.metadata.label(schema.IMPORT_NAME))
 
 
+class ImportSpec(schema.ImportSpec, gc=False):
+    """``spec`` of a ServiceImport."""
+
+    ports: list[Port] | None = None  # type: ignore[assignment] # see ServiceSpec
+
+
 class ServiceImport(schema.ServiceImportShape, gc=False):
     """multicluster.x-k8s.io ServiceImport."""
 
     metadata: Metadata = field(default_factory=Metadata)
+    spec: ImportSpec = field(default_factory=ImportSpec)
 
 
 class Namespace(schema.NamespaceShape, gc=False):
@@ -239,7 +254,7 @@ class Subset(Struct, rename="camel", gc=False):
 
     addresses: list[EndpointAddress] | None = None
     not_ready_addresses: list[EndpointAddress] | None = None
-    ports: list[schema.PortShape] | None = None
+    ports: list[Port] | None = None
 
 
 class Endpoints(Struct, gc=False):

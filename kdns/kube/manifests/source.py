@@ -7,6 +7,7 @@ changed. ``watch`` is the loop around it.
 import asyncio
 import logging
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -14,9 +15,9 @@ from msgspec.structs import replace
 
 from kdns.errors import ManifestError
 from kdns.kube.changes import Apply, Change, Delete, Init, InitDone, Sink
-from kdns.kube.manifests.cluster import KINDS, Cluster, Settings, Source, build
+from kdns.kube.manifests.cluster import KINDS, Cluster, Settings, build
 from kdns.kube.manifests.conflicts import Conflict, Edit, waiting
-from kdns.kube.manifests.documents import Manifest, parse
+from kdns.kube.manifests.documents import Known, Manifest, parse
 from kdns.kube.manifests.files import File, Listing, Stamp, find
 from kdns.kube.objects import Key, Kind, Object
 from kdns.kube.selectors import Selector
@@ -44,6 +45,8 @@ class _Read(Struct, frozen=True):
     error: str = ""
     look: int = 0
     """Which look at the files read it: an old file that was moved into place is new here."""
+    documents: Known = {}
+    """What its next reading need not read anew."""
 
 
 class _Problem(Struct, frozen=True):
@@ -103,8 +106,11 @@ class ManifestSource:
         """What the cluster is made of: without the edits that contradict other files."""
         self._conflicts: dict[str, Conflict] = {}
         self._problems: dict[str, _Problem] = {}
+        self._unexpected: set[str] = set()
         self._looks = 0
         self._cluster = Cluster()
+        self._changed = 0
+        """When one of the files or directories last changed, as far as it stands still."""
         self._settled = True
 
     def load(self) -> Cluster:
@@ -112,6 +118,7 @@ class ManifestSource:
         self._listings = {path: find(path) for path in self._paths}
         files = _merged(self._listings.values())
         self._known = {path: self._read(file) for path, file in files.items()}
+        self._changed = _latest(self._listings.values())
         self._use(self._known)
         for change in _listed(self._cluster):
             self._sink(change)
@@ -120,11 +127,26 @@ class ManifestSource:
     async def watch(self) -> None:
         """Tell the sink what changes, until cancelled; ``load`` comes first."""
         while True:
-            for number, change in enumerate(await asyncio.to_thread(self.poll), 1):
-                self._sink(change)
+            changes: list[Change] = []
+            with self._going_on():
+                changes = await asyncio.to_thread(self.poll)
+            for number, change in enumerate(changes, 1):
+                with self._going_on():
+                    self._sink(change)
                 if number % _AT_ONCE == 0:
                     await asyncio.sleep(0)
             await asyncio.sleep(_INTERVAL if self._settled else _SETTLING)
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Log what nobody expected, once: whatever it is, watching goes on."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - nothing else would tell of it
+            text = f"{type(error).__name__}: {error}"
+            if text not in self._unexpected:
+                self._unexpected.add(text)
+                _log.error("manifests not followed for a moment: %s", text, exc_info=error)
 
     def poll(self) -> list[Change]:
         """Look at the files and return what has changed since the last look.
@@ -132,13 +154,16 @@ class ManifestSource:
         An edit counts when two looks in a row find the file the same, so that neither an editor
         that is still writing nor one that moves a new file into place can show half a file.
         """
+        # Should a look fail, the next one has time.
+        self._settled = True
         before = _merged(self._listings.values())
         missing = self._look()
         files = _merged(self._listings.values())
         self._settled = files == before
         known = dict(self._reread(files, before))
-        changed = _differ(known, self._known)
-        self._known = known
+        latest = _latest(self._listings.values()) if self._settled else self._changed
+        changed = latest != self._changed or _differ(known, self._known)
+        self._known, self._changed = known, latest
         changes = self._rebuild() if changed else []
         self._report(missing)
         return changes
@@ -147,9 +172,9 @@ class ManifestSource:
         """List the paths anew; one that has gone keeps its files, and the error says so."""
         self._looks += 1
         errors = {}
-        for path in self._paths:
+        for path, listing in self._listings.items():
             try:
-                self._listings[path] = find(path)
+                self._listings[path] = listing if listing.once else _find_again(path)
             except ManifestError as error:
                 errors[path] = str(error)
         return errors
@@ -172,10 +197,12 @@ class ManifestSource:
                 yield path, self._known[path]
 
     def _read(self, file: File) -> _Read:
-        manifest = parse(file.read(), file.name, lenient=file.lenient)
+        before = self._known.get(file.path)
+        documents = before.documents if before else {}
+        manifest = parse(file.read(), file.name, lenient=file.lenient, known=documents)
         if not self._imports:
             manifest = manifest.without_imports()
-        return _Read(file, manifest, file.stamp, look=self._looks)
+        return _Read(file, manifest, file.stamp, look=self._looks, documents=documents)
 
     def _read_again(self, file: File) -> _Read:
         """Read a file; what cannot be read keeps what is used of it."""
@@ -199,10 +226,8 @@ class ManifestSource:
 
     def _use(self, files: _Files) -> None:
         """Make the cluster from these files; those of before stay if they contradict each other."""
-        sources = [Source(files[path].manifest, files[path].file.version) for path in sorted(files)]
-        cluster = build(sources, self._settings)
-        listed = max((listing.version for listing in self._listings.values()), default=0)
-        self._cluster = replace(cluster, version=max(cluster.version, listed))
+        manifests = [files[path].manifest for path in sorted(files)]
+        self._cluster = build(manifests, self._settings, self._changed)
         self._used = files
 
     def _report(self, missing: Mapping[str, str]) -> None:
@@ -232,6 +257,19 @@ def _selector(selector: Selector | str) -> Selector:
 
 def _nowhere(_: Change) -> None:
     """Take the changes of a source that is only asked for its cluster."""
+
+
+def _find_again(path: str) -> Listing:
+    """List a path once more; a pipe in the place of a file would be empty for its next reader."""
+    listing = find(path)
+    if listing.once:
+        raise ManifestError(path, 0, "cannot be read: no regular file any more")
+    return listing
+
+
+def _latest(listings: Iterable[Listing]) -> int:
+    """Return when one of the files or directories last changed."""
+    return max((listing.version for listing in listings), default=0)
 
 
 def _merged(listings: Iterable[Listing]) -> dict[str, File]:
@@ -276,10 +314,15 @@ def _listed(cluster: Cluster) -> Iterator[Change]:
 
 
 def _differences(before: Cluster, after: Cluster) -> Iterator[Change]:
-    """Tell what is gone, then what is new or different."""
+    """Tell what is gone, then what is new or different.
+
+    What is gone has the version of what made it go only where versions are times: the time of a
+    file would stand above every resourceVersion for good.
+    """
+    version = after.version if after.dated else 0
     old, new = _by_key(before), _by_key(after)
     for kind, key in old.keys() - new.keys():
-        yield Delete(kind, key, old[kind, key].uid, after.version)
+        yield Delete(kind, key, old[kind, key].uid, version)
     for place, one in new.items():
         if old.get(place) != one:
             yield Apply(one)

@@ -38,11 +38,10 @@ class Backend(Struct, frozen=True, gc=False):
 
 
 class Workload(Struct, frozen=True, gc=False):
-    """A written workload with the version that its pods inherit."""
+    """A written workload."""
 
     document: Document
     shape: shapes.Workload
-    version: int
 
     @property
     def owner(self) -> tuple[str, str, str]:
@@ -50,12 +49,12 @@ class Workload(Struct, frozen=True, gc=False):
         return self.document.key[0], self.document.kind, self.document.key[1]
 
 
-def written(shape: shapes.Pod, version: int, nodes: Mapping[str, shapes.Node]) -> Backend:
+def written(shape: shapes.Pod, nodes: Mapping[str, shapes.Node]) -> Backend:
     """Read a Pod that somebody wrote; without a status it runs and is ready."""
-    pod, status = shape.trim(), shape.status
+    status = shape.status
     node = nodes.get(shape.spec.node_name or "")
     return Backend(
-        pod=replace(pod, version=version),
+        pod=shape.trim(),
         labels=shape.metadata.labels or {},
         spec=shape.spec,
         ready=status.ready,
@@ -107,7 +106,7 @@ def _pods(
     for index, plan in enumerate(_plans(workload, len(spread), taken)):
         node = template.spec.node_name or (spread[(start + index) % len(spread)] if spread else "")
         yield Backend(
-            pod=Pod(namespace, plan.name, version=workload.version),
+            pod=Pod(namespace, plan.name, version=workload.shape.metadata.version),
             labels={**(template.metadata.labels or {}), **plan.labels},
             spec=plan.spec,
             zone=nodes[node].zone if node in nodes else "",

@@ -1,8 +1,8 @@
 """YAML to plain values, and the lines they came from. Knows no Kubernetes and no files.
 
 Built on PyYAML's events rather than on its loader: half the time, and the values are those of the
-API's own reader: timestamps and times of day stay texts, a null in a mapping is an absent field,
-and a key that is written twice is an error.
+API's own reader: timestamps and times of day stay texts, a null in a mapping is an absent field
+(in labels and selectors, an empty text), and a key that is written twice is an error.
 """
 
 import re
@@ -12,11 +12,15 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from kdns.kube.manifests.jsons import Part
+
 Path: TypeAlias = Sequence[str | int]
 """Keys and indexes from a document down to a value."""
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "<<"
+# Mappings of texts to texts, in which a null is an empty text.
+_TEXTS = frozenset({"labels", "selector"})
 _BOOLS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 _PLAIN: dict[str, object] = {
     "": None,
@@ -34,6 +38,11 @@ _INTEGER = re.compile(
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
 
 
+# A line that begins so begins a document, whatever it stands in; a directive holds for the next.
+_DOCUMENT = re.compile(rb"^(?=---(?:[ \t\r\n]|\Z))", re.MULTILINE)
+_DIRECTIVE = re.compile(rb"^%", re.MULTILINE)
+
+
 class Unreadable(Exception):
     """Text that is not YAML, or YAML that is no data."""
 
@@ -47,6 +56,17 @@ class Mapping(dict[str, Any]):
 
     __slots__ = ("line",)
     line: int
+
+
+def split(data: bytes) -> list[Part]:
+    """Split a stream where its documents begin; what has directives stays whole."""
+    if _DIRECTIVE.search(data):
+        return [Part(0, data)]
+    parts, line = [], 0
+    for text in filter(None, _DOCUMENT.split(data)):
+        parts.append(Part(line, text))
+        line += text.count(b"\n")
+    return parts
 
 
 def documents(data: bytes) -> Iterator[object]:
@@ -95,16 +115,16 @@ class _Reader:
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
                 self._anchors.clear()
-                yield self._value(next(self._events), 0)
+                yield self._value(next(self._events), 0, "")
 
-    def _value(self, event: Any, depth: int) -> object:  # noqa: ANN401 - PyYAML's events
+    def _value(self, event: Any, depth: int, name: str) -> object:  # noqa: ANN401 - PyYAML's events
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         value: object
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event)
         elif isinstance(event, yaml.MappingStartEvent):
-            value = self._mapping(event, depth + 1)
+            value = self._mapping(event, depth + 1, name)
         else:
             value = self._sequence(depth + 1)
         if event.anchor:
@@ -124,16 +144,16 @@ class _Reader:
         try:
             return self._plain[text]
         except KeyError:
-            value = self._plain[text] = _plain(text)
+            value = self._plain[text] = _read_plain(event)
             return value
 
     def _sequence(self, depth: int) -> list[object]:
         values = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            values.append(self._value(event, depth))
+            values.append(self._value(event, depth, ""))
         return values
 
-    def _mapping(self, start: yaml.MappingStartEvent, depth: int) -> dict[str, object]:
+    def _mapping(self, start: yaml.MappingStartEvent, depth: int, name: str) -> dict[str, object]:
         # An item of a List is the third level down: document, items, item.
         values: dict[str, object] = Mapping() if depth <= 3 else {}  # noqa: PLR2004
         if isinstance(values, Mapping):
@@ -142,11 +162,13 @@ class _Reader:
         seen: set[str] = set()
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = _key(event, seen)
-            value = self._value(next(self._events), depth)
+            value = self._value(next(self._events), depth, key)
             if key == _MERGE:
                 merged.append(value)
             elif value is not None:
                 values[key] = value
+            elif name in _TEXTS:
+                values[key] = ""
         return _merge(values, merged) if merged else values
 
 
@@ -172,6 +194,15 @@ def _merge(values: dict[str, object], merged: list[object]) -> dict[str, object]
                 for key, value in mapping.items():
                     values.setdefault(key, value)
     return values
+
+
+def _read_plain(event: yaml.ScalarEvent) -> object:
+    try:
+        return _plain(event.value)
+    except ValueError:
+        # Python reads no longer ones, whose time grows with the square of their length.
+        found = f"found a number of {len(event.value)} digits, expected one that fits 64 bits"
+        raise Unreadable(_line(event), found) from None
 
 
 def _plain(text: str) -> object:

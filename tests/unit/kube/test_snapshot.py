@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from kdns.errors import SnapshotError
-from kdns.kube.changes import Apply, Init, InitDone
 from kdns.kube.objects import Endpoint, EndpointSlice, Kind, Namespace, Object, Pod, Port, Service
-from kdns.kube.snapshot import Keeper, decode, encode, load, recent, save
+from kdns.kube.snapshot import Keeper, decode, encode, load, save, usable
 
 HTTP = Port("http", "tcp", 80)
 OBJECTS: tuple[Object, ...] = (
@@ -19,25 +18,13 @@ OBJECTS: tuple[Object, ...] = (
     Pod("prod", "web-1", ips=("10.1.0.1",)),
 )
 KINDS: tuple[Kind, ...] = ("Namespace", "Service", "ServiceImport", "EndpointSlice", "Pod")
-DATA = b"".join(encode((KINDS, OBJECTS), 1000.0))
+DATA = b"".join(encode((KINDS, OBJECTS), 1000.0, "here"))
 
 
 def test_what_was_written_is_read() -> None:
     found = decode(DATA)
 
     assert (found.written, found.kinds, found.objects) == (1000.0, KINDS, OBJECTS)
-
-
-def test_it_replays_as_complete_lists() -> None:
-    changes = list(decode(b"".join(encode((("Namespace", "Pod"), OBJECTS[:1]), 0.0))).changes())
-
-    assert changes == [
-        Init("Namespace"),
-        Apply(OBJECTS[0]),
-        InitDone("Namespace"),
-        Init("Pod"),
-        InitDone("Pod"),
-    ]
 
 
 DAMAGED = {
@@ -48,8 +35,9 @@ DAMAGED = {
     "a line is missing": b"".join(DATA.splitlines(keepends=True)[::2]),
     "a bit is wrong": DATA.replace(b"10.0.0.1", b"10.0.0.3"),
     "not text": bytes(range(256)),
+    "nested too deep": b'{"format":' + b"[" * 200_000 + b"\n\n",
     "another format": DATA.replace(b"kdns snapshot", b"etcd snapshot"),
-    "a newer version": DATA.replace(b'"version":1', b'"version":2', 1),
+    "a newer version": DATA.replace(b'"version":2', b'"version":3', 1),
 }
 
 
@@ -59,12 +47,23 @@ def test_whatever_is_damaged_is_refused(data: bytes) -> None:
         decode(data)
 
 
-def test_age_decides() -> None:
+def test_a_recent_one_of_this_cluster_is_usable() -> None:
     snapshot = decode(DATA)
 
-    assert recent(snapshot, 1060.0, 60.0) is snapshot
-    with pytest.raises(SnapshotError, match="61 s old, expected at most 60 s"):
-        recent(snapshot, 1061.0, 60.0)
+    assert usable(snapshot, 1060.0, 60.0, "here") is snapshot
+
+
+REFUSED = {
+    "old": (1061.0, "here", "it is 61 s old, expected at most 60 s"),
+    "from the future": (600.0, "here", "it is from the future, by 400 s"),
+    "of another cluster": (1000.0, "there", "it is of 'here', expected 'there'"),
+}
+
+
+@pytest.mark.parametrize(("now", "about", "why"), REFUSED.values(), ids=REFUSED)
+def test_others_are_refused(now: float, about: str, why: str) -> None:
+    with pytest.raises(SnapshotError, match=why):
+        usable(decode(DATA), now, 60.0, about)
 
 
 @pytest.mark.parametrize("content", [b"junk", DATA[:-1] + b"x"])
@@ -74,7 +73,7 @@ def test_a_file_of_no_use_is_a_warning_and_no_more(
     path = tmp_path / "snapshot"
     path.write_bytes(content)
 
-    assert load(path, 60.0, lambda: 1000.0) is None
+    assert load(path, 60.0, "here", lambda: 1000.0) is None
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
@@ -86,7 +85,7 @@ def test_no_file_is_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 def test_writing_leaves_nothing_but_the_file(tmp_path: Path) -> None:
     path = tmp_path / "snapshot"
     path.write_bytes(b"the one before")
-    save(path, (KINDS, OBJECTS), 1000.0)
+    save(path, (KINDS, OBJECTS), 1000.0, "here")
 
     assert path.read_bytes() == DATA
     assert list(tmp_path.iterdir()) == [path]
@@ -113,7 +112,9 @@ def test_many_changes_are_one_write(tmp_path: Path) -> None:
             wrote.set()
             return KINDS, OBJECTS
 
-        async with Keeper(path, contents, interval=0.01, now=lambda: 1000.0) as keeper:
+        async with Keeper(
+            path, contents, interval=0.01, about="here", now=lambda: 1000.0
+        ) as keeper:
             for _ in range(100):
                 keeper.changed()
             await wrote.wait()
@@ -128,7 +129,9 @@ def test_the_end_writes_what_is_left(tmp_path: Path) -> None:
     path = tmp_path / "snapshot"
 
     async def scenario() -> None:
-        async with Keeper(path, lambda: (KINDS, OBJECTS), now=lambda: 1000.0) as keeper:
+        async with Keeper(
+            path, lambda: (KINDS, OBJECTS), about="here", now=lambda: 1000.0
+        ) as keeper:
             keeper.changed()
 
     asyncio.run(scenario())

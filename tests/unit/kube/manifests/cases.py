@@ -1,19 +1,16 @@
 """Clusters from manifests written in a test."""
 
-from kdns.kube.manifests.cluster import Cluster, Settings, Source, build
+from kdns.kube.manifests.cluster import Cluster, Settings, build
 from kdns.kube.manifests.documents import parse
 from kdns.kube.objects import EndpointSlice, Pod, Service
 
-VERSION = 7
+CHANGED = 7
 
 
 def cluster(*texts: str, assign: bool = False, settings: Settings | None = None) -> Cluster:
     """Build a cluster of one file for each text."""
-    sources = [
-        Source(parse(text.encode(), f"{number}.yaml"), VERSION)
-        for number, text in enumerate(texts, 1)
-    ]
-    return build(sources, settings or Settings(assign=assign))
+    manifests = [parse(text.encode(), f"{number}.yaml") for number, text in enumerate(texts, 1)]
+    return build(manifests, settings or Settings(assign=assign), CHANGED)
 
 
 def assigned(*texts: str) -> Cluster:

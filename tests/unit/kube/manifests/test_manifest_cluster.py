@@ -12,6 +12,7 @@ from kdns.kube.manifests.cluster import Settings
 from kdns.kube.objects import Endpoint, Namespace, Port
 from kdns.kube.selectors import Selector
 from tests.unit.kube.manifests.cases import (
+    CHANGED,
     assigned,
     cluster,
     made_pod,
@@ -344,6 +345,26 @@ def test_a_selector_wants_all_labels_and_the_same_namespace() -> None:
     assert endpoints == ()
 
 
+@pytest.mark.parametrize("null", ["null", "~", ""])
+def test_a_null_in_a_selector_is_an_empty_text(null: str) -> None:
+    text = made_service("web", f"{{selector: {{app: web, tier: {null}}}}}")
+    empty = made_pod("b").replace("app: web", f"app: web, tier: {null}")
+    front = made_pod("c").replace("app: web", "app: web, tier: front")
+
+    _, endpoints = only_slice(text, made_pod("a"), empty, front)
+
+    assert [one.pod for one in endpoints] == ["b"]
+
+
+def test_a_null_in_a_selector_of_json_is_an_empty_text() -> None:
+    text = (
+        '{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "uid": null},'
+        ' "spec": {"selector": {"tier": null}}}'
+    )
+
+    assert only_slice(text, made_pod("a"))[1] == ()
+
+
 def test_endpoints_are_in_the_zones_of_their_nodes() -> None:
     text = made_service("web", WEB)
 
@@ -491,15 +512,40 @@ def test_a_service_import_is_a_service_of_its_own_kind() -> None:
     assert found.version == 99
 
 
-def test_versions_are_the_files_unless_written() -> None:
-    versioned = made_pod("a", metadata=", resourceVersion: '40'")
+def versioned(name: str, version: str) -> str:
+    return made_pod(name, metadata=f", resourceVersion: '{version}'")
 
-    found = assigned(made_service("web", WEB), versioned)
 
-    assert service(found, "web").version == 7
+def test_versions_are_those_that_are_written() -> None:
+    found = assigned(made_service("web", WEB), versioned("a", "40"))
+
     assert [one.version for one in pods(found)] == [40]
     assert slices(found, "web")[0].version == 40
     assert found.version == 40
+
+
+@pytest.mark.parametrize(
+    ("texts", "version"),
+    [
+        ([versioned("a", "3")], 3),
+        ([versioned("a", "3"), NODES], 3),
+        ([versioned("a", "3"), made_service("web", WEB)], CHANGED),
+        ([versioned("a", "3"), versioned("b", "1" * 20)], CHANGED),
+        ([versioned("a", "3"), versioned("b", "1" * 5000)], CHANGED),
+        ([versioned("a", "3"), versioned("b", "1x")], CHANGED),
+        ([made_pod("a")], CHANGED),
+        ([], 0),
+    ],
+)
+@pytest.mark.parametrize("assign", [False, True])
+def test_the_time_of_a_change_is_a_version_where_an_object_states_none(
+    texts: list[str], version: int, assign: bool
+) -> None:
+    found = cluster(*texts, assign=assign)
+
+    assert max((one.version for one in found.objects), default=0) == version
+    assert found.version == version
+    assert found.dated == (version == CHANGED)
 
 
 def test_labels_select_services_slices_and_pods() -> None:

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from kdns.errors import ManifestError
-from kdns.kube.manifests.documents import Manifest, parse
+from kdns.kube.manifests import yamls
+from kdns.kube.manifests.documents import Known, Manifest, parse
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"
 JSON_LIST = """{
@@ -209,7 +210,7 @@ REFUSED = {
         7, "Service: Expected `int`, got `str` - at `$.spec.ports[1].port`"
     ),
     f"{SERVICE}spec:\n  ports:\n  - port: 70000\n": line(
-        6, "Service: Expected `int` <= 65535 - at `$.spec.ports[0].port`"
+        6, "Service: found 70000, expected `int` <= 65535 - at `$.spec.ports[0].port`"
     ),
     f"{SERVICE}spec:\n  ports:\n  - name: a\n": line(
         6, "Service: Object missing required field `port` - at `$.spec.ports[0]`"
@@ -262,6 +263,18 @@ REFUSED = {
         8, "Service: Expected `str`, got `int` - at `$.metadata.name`"
     ),
     '["a"]': line(1, "found no mapping, expected a manifest with apiVersion and kind"),
+    f"{SERVICE}x: {'1' * 5000}\n": line(
+        4, "not YAML: found a number of 5000 digits, expected one that fits 64 bits"
+    ),
+    f'{{"apiVersion": "v1", "kind": "Service", "metadata": {{"name":\n{"1" * 5000}}}}}': line(
+        2, "not YAML: found a number of 5000 digits, expected one that fits 64 bits"
+    ),
+    f"{SERVICE}---\n{SERVICE}spec:\n  ports:\n  - port: http\n": line(
+        10, "Service: Expected `int`, got `str` - at `$.spec.ports[0].port`"
+    ),
+    f"{SERVICE}---\n{SERVICE}---\nx: [\n---\n": line(
+        10, "not YAML: did not find expected node content"
+    ),
 }
 
 
@@ -303,6 +316,8 @@ def test_broken_json_has_a_line_too(text: str, expected: str) -> None:
     [
         *(b"\x00", b"a: \x01", b"\xff\xfe\x00"),
         *(b"[" * 100_000, b'{"a":' * 100_000, b"{}" + b'{"a":' * 100_000),
+        b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        *(b'{"kind": "\xff"}', POD.encode() + b'{"kind": "\xff"}'),
     ],
 )
 def test_bytes_that_are_no_text_are_an_error_like_any_other(data: bytes) -> None:
@@ -310,10 +325,71 @@ def test_bytes_that_are_no_text_are_an_error_like_any_other(data: bytes) -> None
         parse(data, "x.yaml")
 
 
+@pytest.mark.parametrize("error", [ValueError("too long"), RecursionError("too long")])
+def test_what_a_library_gives_up_on_is_an_error_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def give_up(_: bytes) -> None:
+        raise error
+
+    monkeypatch.setattr(yamls, "split", give_up)
+
+    with pytest.raises(ManifestError, match=r"^x\.yaml:1: cannot be read: too long$"):
+        parse(SERVICE.encode(), "x.yaml")
+
+
 def test_json_documents_may_be_divided_as_yaml_is() -> None:
     manifest = parse(f"{SERVICE_JSON}\n---\n{SERVICE_JSON}\n".encode(), "x.json")
 
     assert [one.line for one in manifest.documents] == [1, 3]
+
+
+def test_a_stream_is_read_as_its_documents_are() -> None:
+    texts = [
+        f"# before\n{SERVICE}",
+        f"--- # web\n{SERVICE}data:\n  x: |\n   ---\n   a\n  y: ---a\n",
+        "---\n",
+        f"---\t\n{SERVICE}...\n",
+        "---\r\n" + SERVICE.replace("\n", "\r\n"),
+        "--- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n",
+        "---",
+    ]
+
+    manifest = parse("".join(texts).encode(), "x.yaml")
+
+    assert titles(manifest) == [
+        *((number, "Service default/web") for number in (2, 6, 16, 21)),
+        (24, "Pod default/a"),
+    ]
+
+
+def test_directives_hold_for_what_follows() -> None:
+    text = f"{SERVICE}...\n%TAG !k! tag:yaml.org,2002:\n---\n{SERVICE}x: !k!str 5\n"
+
+    assert titles(parse(text.encode(), "x.yaml")) == [
+        (1, "Service default/web"),
+        (7, "Service default/web"),
+    ]
+
+
+def test_a_document_that_is_known_is_not_read_anew() -> None:
+    pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n"
+    known: Known = {}
+
+    before = parse(f"{SERVICE}{pod}{pod}".encode(), "x.yaml", known=known)
+    with pytest.raises(ManifestError):
+        parse(f"{SERVICE}{pod}---\nx: [".encode(), "x.yaml", known=known)
+    after = parse(f"\n{SERVICE}# more\n{pod}".encode(), "x.yaml", known=known)
+
+    assert titles(before) == [
+        (1, "Service default/web"),
+        (5, "Pod default/a"),
+        (9, "Pod default/a"),
+    ]
+    assert titles(after) == [(2, "Service default/web"), (7, "Pod default/a")]
+    assert after.documents[1].shape is before.documents[1].shape
+    assert after.documents[0].shape is not before.documents[0].shape
+    assert len(known) == 2
 
 
 def test_documents_that_follow_one_another_count_together() -> None:

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from kdns.kube.manifests.names import SUBDOMAIN_1123, generated, letters
+from kdns.kube.manifests.names import DOMAIN_1123, SUBDOMAIN_1123, generated, letters
 
 
 def test_generated_names_give_way_to_their_letters() -> None:
@@ -40,3 +40,9 @@ def test_letters_depend_on_the_seed_alone() -> None:
 )
 def test_names_are_those_of_rfc_1123(name: str, valid: bool) -> None:
     assert bool(SUBDOMAIN_1123.fullmatch(name)) is valid
+    assert bool(DOMAIN_1123.fullmatch(name)) is valid
+
+
+def test_names_of_the_api_may_have_parts_that_are_too_long_for_dns() -> None:
+    assert SUBDOMAIN_1123.fullmatch("a" * 64)
+    assert not DOMAIN_1123.fullmatch("a" * 64)

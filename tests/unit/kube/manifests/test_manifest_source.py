@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -163,7 +164,7 @@ def test_stdin_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     follower = Follower(Path("-"))
 
     assert follower.names == ["web"]
-    assert follower.held["Service", ("default", "web")].version == 1
+    assert max(one.version for one in follower.held.values()) == 1
     assert follower.look() == []
 
 
@@ -188,8 +189,9 @@ def test_an_edit_tells_only_what_is_different(tmp_path: Path) -> None:
     write(tmp_path / "a.yaml", service("a", 81) + "---" + service("c"))
     changes = follower.look()
 
-    assert [one.object.key[1] for one in changes if isinstance(one, Apply)] == ["a", "c"]
-    assert len(changes) == 2
+    told = [one.object.key[1] for one in changes if isinstance(one, Apply)]
+    assert told == ["default", "a", "c"]
+    assert len(changes) == 3
 
 
 def test_an_edit_counts_when_it_stands_still(tmp_path: Path) -> None:
@@ -315,6 +317,110 @@ def test_imports_are_ignored_when_no_zone_serves_them(tmp_path: Path) -> None:
     assert ignoring.summary.warning
     assert not [one for one in ignoring.objects if one.KIND == "ServiceImport"]
     assert [one for one in reading.objects if one.KIND == "ServiceImport"]
+
+
+# Whatever stands there
+
+
+def links_to_nowhere(directory: Path) -> None:
+    write(directory / "a.yaml", service("a"))
+    (directory / "b.yaml").symlink_to("b.yaml")
+    (directory / "c.yaml").symlink_to("a.yaml/x")
+    (directory / "d.yaml").symlink_to("gone")
+    (directory / "e.yaml").symlink_to("x" * 300)
+
+
+def test_links_to_nowhere_are_passed_over(tmp_path: Path) -> None:
+    links_to_nowhere(tmp_path)
+    follower = Follower(tmp_path)
+    assert follower.names == ["a"]
+
+    (tmp_path / "b.yaml").unlink()
+    write(tmp_path / "b.yaml", service("b"))
+    follower.look()
+    (tmp_path / "a.yaml").unlink()
+    (tmp_path / "a.yaml").symlink_to("a.yaml")
+    follower.look()
+
+    assert follower.names == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [("b.yaml", "Too many levels of symbolic links"), ("a.yaml/x", "Not a directory")],
+)
+def test_a_link_to_nowhere_that_is_named_is_an_error(
+    tmp_path: Path, target: str, reason: str
+) -> None:
+    write(tmp_path / "a.yaml", service("a"))
+    (tmp_path / "b.yaml").symlink_to(target)
+
+    with pytest.raises(ManifestError, match=rf"b\.yaml: cannot be read: {reason}$"):
+        load([str(tmp_path / "b.yaml")])
+
+
+class BrokenEntry:
+    name, path = "a.yaml", "/x/a.yaml"
+
+    def is_dir(self, *, follow_symlinks: bool) -> bool:
+        assert not follow_symlinks
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_an_entry_that_cannot_be_looked_at_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "scandir", lambda _: [BrokenEntry()])
+
+    with pytest.raises(ManifestError, match=r"^/x/a\.yaml: cannot be read: Input/output error$"):
+        find(str(tmp_path))
+
+
+def test_a_standard_input_that_is_closed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+
+    with pytest.raises(ManifestError, match=r"^stdin: cannot be read: it is closed$"):
+        load(["-"])
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(service("web"),))
+    writer.start()
+    follower = Follower(pipe)
+    writer.join()
+
+    assert follower.look() == []
+    pipe.unlink()
+    write(pipe, service("other"))
+    assert follower.look() == []
+    assert follower.names == ["web"]
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "a.yaml", service("web"))
+    follower = Follower(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").unlink()
+    os.mkfifo(tmp_path / "a.yaml")
+
+    follower.look()
+
+    assert follower.names == ["web"]
+    [message] = caplog.messages
+    assert message.endswith("a.yaml: cannot be read: no regular file any more")
+
+
+def test_a_pipe_that_comes_after_the_look_does_not_block(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", service("web"))
+    [file] = find(str(tmp_path)).files
+    (tmp_path / "a.yaml").unlink()
+    os.mkfifo(tmp_path / "a.yaml")
+
+    with pytest.raises(ManifestError, match="no regular file any more"):
+        file.read()
 
 
 # Files that contradict each other
@@ -520,6 +626,138 @@ def test_any_history_of_edits_ends_where_a_fresh_start_begins(
         fresh = load([str(directory)])
         assert follower.held == {(one.KIND, one.key): one for one in fresh.objects}
         assert not expected.named
+
+
+# Versions
+
+
+def stated(name: str, version: int) -> str:
+    return service(name).replace("labels:", f"resourceVersion: '{version}', labels:")
+
+
+def highest(changes: Iterable[Change]) -> int:
+    told = [change.object if isinstance(change, Apply) else change for change in changes]
+    return max((one.version for one in told if not isinstance(one, Init | InitDone)), default=0)
+
+
+def fresh(*paths: Path) -> int:
+    return highest(Follower(*paths).told)
+
+
+def test_no_time_of_a_file_stands_beside_resource_versions(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    write(path, stated("a", 1000) + "---" + stated("b", 1001))
+    follower = Follower(tmp_path)
+    assert highest(follower.told) == fresh(tmp_path) == 1001
+
+    write(path, stated("a", 1000))
+    assert highest(follower.look()) == 0
+    assert fresh(tmp_path) == 1000
+    write(path, stated("a", 1005))
+    follower.look()
+
+    assert highest(follower.told) == fresh(tmp_path) == 1005
+
+
+def test_a_directory_that_is_empty_for_a_while_brings_no_time_of_a_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.yaml", stated("a", 1000))
+    follower = Follower(tmp_path)
+
+    write(tmp_path / "a.yaml", "")
+    follower.look()
+    write(tmp_path / "a.yaml", stated("a", 1001))
+    follower.look()
+
+    assert highest(follower.told) == 1001
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(("a.yaml", "sub/b.yaml", "sub/sub/c.yaml")), st.integers(0, 4)),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(STEPS, st.sampled_from(("directory", "file", "both")))
+def test_times_of_files_told_live_are_those_of_a_fresh_start(
+    tmp_path: Path, steps: list[tuple[str, int]], named: str
+) -> None:
+    directory = tmp_path / str(next(DIRECTORIES))
+    (directory / "sub" / "sub").mkdir(parents=True)
+    write(tmp_path / "named.yaml", service("named") + "---" + service("more"))
+    paths = {
+        "directory": [directory],
+        "file": [tmp_path / "named.yaml"],
+        "both": [directory, tmp_path / "named.yaml"],
+    }[named]
+    write(directory / "a.yaml", service("a0"))
+    for part in (directory, directory / "sub", directory / "sub" / "sub"):
+        os.utime(part, (1, 1))
+    follower = Follower(*paths)
+    for name, size in steps:
+        path = directory / name
+        if size:
+            write(path, "---".join(service(f"{path.stem}{number}") for number in range(size)))
+        else:
+            path.unlink(missing_ok=True)
+        seconds = next(CLOCK)
+        os.utime(path.parent, (seconds, seconds))
+        write(tmp_path / "named.yaml", service("named"))
+        follower.look()
+
+        assert fresh(*paths) in ({0} if not follower.names else {highest(follower.told)})
+
+
+# Watching
+
+
+class Stumbling(ManifestSource):
+    """A source whose first looks fail as nobody expected."""
+
+    looks = 0
+
+    def poll(self) -> list[Change]:
+        self.looks += 1
+        if self.looks < 4:
+            raise RuntimeError("once" if self.looks < 3 else "twice")
+        return super().poll()
+
+
+def test_nothing_ends_watching_but_its_cancellation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdns.kube.manifests.source._INTERVAL", 0.001)
+    seen, complete = [], asyncio.Event()
+
+    def take(change: Change) -> None:
+        match change:
+            case Apply(Service(name=name)):
+                seen.append(name)
+                if len(seen) == 4:
+                    complete.set()
+                raise RuntimeError("sink")
+            case _:
+                pass
+
+    async def watch() -> None:
+        source = Stumbling([str(tmp_path)], lambda _: None, assign=False)
+        source.load()
+        source._sink = take  # noqa: SLF001 - load tells the sink, too
+        write(tmp_path / "a.yaml", "---".join(service(f"s{number}") for number in range(4)))
+        task = asyncio.create_task(source.watch())
+        await asyncio.wait_for(complete.wait(), 10)
+        assert not task.done()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(watch())
+
+    assert seen == ["s0", "s1", "s2", "s3"]
+    assert caplog.records[0].exc_info
+    begin = "manifests not followed for a moment: RuntimeError"
+    assert caplog.messages == [f"{begin}: {text}" for text in ("once", "twice", "sink")]
 
 
 def test_watching_tells_the_sink_until_it_is_cancelled(tmp_path: Path) -> None:
