@@ -142,7 +142,7 @@ def test_signals_end_it_while_it_waits_for_a_pipe(tmp_path: Path, number: int) -
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     with _start("--manifests", str(pipe)) as process:
-        # Opening waits for the reader, which then waits for the first octet.
+        # Opening waits for the reader, which then waits for a first octet.
         with pipe.open("w"):
             process.send_signal(number)
             assert process.wait(5) == 0

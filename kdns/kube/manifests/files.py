@@ -5,8 +5,10 @@ Opens files and lists directories; knows nothing of what is in them.
 
 import errno
 import os
+import select
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from stat import S_ISDIR, S_ISREG
 
 from msgspec import Struct
@@ -14,6 +16,9 @@ from msgspec import Struct
 from kdns.errors import ManifestError, UsageError
 
 STDIN = "-"
+# Milliseconds to wait for a writer, and octets to read, before looking at signals.
+_PATIENCE = 100
+_AT_ONCE = 1 << 20
 _SUFFIXES = (".yaml", ".yml", ".json")
 # Deleted between the listing and the look at it, or a link to nowhere, to itself or below a file.
 _NOWHERE = frozenset({errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG})
@@ -47,18 +52,16 @@ class File(Struct, frozen=True, gc=False):
         """Return its bytes."""
         try:
             if self.path == STDIN:
-                return _read_stdin()
+                return _drained(_stdin())
             with open(self.path, "rb", opener=self._open) as stream:
-                return stream.read()
+                return _drained(stream.fileno()) if self.once else stream.read()
         except OSError as error:
             raise _unreadable(self.name, error) from None
 
     def _open(self, path: str, flags: int) -> int:
-        """Open the file; a pipe that has taken the place of a file must not block its reader."""
-        if self.once:
-            return os.open(path, flags)
+        """Open without waiting for a writer: a pipe may have taken the place of a file."""
         number = os.open(path, flags | os.O_NONBLOCK)
-        if not S_ISREG(os.fstat(number).st_mode):
+        if not self.once and not S_ISREG(os.fstat(number).st_mode):
             os.close(number)
             raise OSError(errno.EINVAL, "no regular file any more")
         return number
@@ -136,13 +139,26 @@ def _once(path: str) -> File:
     return File(path, Stamp(0, 0, 0), once=True)
 
 
-def _read_stdin() -> bytes:
+def _stdin() -> int:
     # Python has no sys.stdin when the descriptor is closed, which its type does not say.
-    stream = getattr(sys.stdin, "buffer", None)
-    if stream is None:
+    if not hasattr(sys.stdin, "fileno"):
         raise OSError(errno.EBADF, "it is closed")
-    data: bytes = stream.read()
-    return data
+    return sys.stdin.fileno()
+
+
+def _drained(number: int) -> bytes:
+    """Read to the end of a descriptor; a signal that comes meanwhile takes effect.
+
+    A signal just before a blocking call is noticed after it, so no call here blocks for long.
+    """
+    waiting = select.poll()
+    waiting.register(number, select.POLLIN)
+    parts: list[bytes] = []
+    while not parts or parts[-1]:
+        if waiting.poll(_PATIENCE):
+            with suppress(BlockingIOError):
+                parts.append(os.read(number, _AT_ONCE))
+    return b"".join(parts)
 
 
 def _seconds(status: os.stat_result) -> int:

@@ -1,6 +1,5 @@
 import asyncio
 import errno
-import io
 import logging
 import os
 import re
@@ -158,21 +157,23 @@ def test_a_file_that_is_named_too_must_be_a_manifest_and_is_read_once(tmp_path: 
     assert str(cluster.summary).endswith("from 1 file")
 
 
-def test_stdin_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(service("web").encode())))
-
-    follower = Follower(Path("-"))
+def test_stdin_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "in", service("web"))
+    with (tmp_path / "in").open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        follower = Follower(Path("-"))
 
     assert follower.names == ["web"]
     assert max(one.version for one in follower.held.values()) == 1
     assert follower.look() == []
 
 
-def test_errors_in_stdin_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"kind: Pod\n")))
-
-    with pytest.raises(ManifestError, match=r"^stdin:1: found no apiVersion"):
-        load(["-"])
+def test_errors_in_stdin_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "in", "kind: Pod\n")
+    with (tmp_path / "in").open() as stream:
+        monkeypatch.setattr(sys, "stdin", stream)
+        with pytest.raises(ManifestError, match=r"^stdin:1: found no apiVersion"):
+            load(["-"])
 
 
 def test_nothing_is_told_when_nothing_changed(tmp_path: Path) -> None:
