@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
-from kdns.kube.store import Owner
+from kdns.kube.owners import Owner
 from kdns.wire.message import Sections
 from kdns.wire.query import Query
 

@@ -166,12 +166,23 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
+    for add_options in (_add_sources, _add_answers, _add_network):
+        add_options(parser)
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("where the data come from").add_argument
     add(
         "--manifests",
         action="append",
         metavar="PATH",
         help="file or directory of Kubernetes manifests, - for standard input; repeatable",
+    )
+    add(
+        "--assign",
+        choices=("on", "off"),
+        default="on",
+        help="simulate the addresses and endpoints that a cluster would add (%(default)s)",
     )
     add("--kubeconfig", default="", metavar="FILE", help="cluster to serve (that of this pod)")
     add("--context", default="", metavar="NAME", help="context of the kubeconfig (current)")
@@ -188,36 +199,17 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="an older snapshot is not used (%(default)s)",
     )
+
+
+def _add_answers(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("what is answered").add_argument
     add("--zone", default="cluster.local", help="the cluster's domain (%(default)s)")
-    add(
-        "-dns.port",
-        "--dns.port",
-        "-p",
-        dest="port",
-        type=_Number(0, MAX_PORT),
-        default=1053,
-        metavar="PORT",
-        help="UDP and TCP port, 0 for a free one (%(default)s)",
-    )
-    add(
-        "--bind",
-        action="append",
-        default=[],
-        metavar="ADDR",
-        help="address to listen on, 0.0.0.0 or :: for all; repeatable (loopback)",
-    )
     add(
         "--ttl",
         type=_Number(0, MAX_TTL),
         default=30,
         metavar="SECONDS",
         help="TTL of cluster records (%(default)s)",
-    )
-    add(
-        "--upstream",
-        action="append",
-        metavar="ADDR[:PORT]|none",
-        help="where other names are asked; repeatable (resolv.conf)",
     )
     add(
         "--search",
@@ -246,17 +238,38 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="SELECTOR",
         help="serve only namespaces that match (all)",
     )
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("network").add_argument
+    add(
+        "-dns.port",
+        "--dns.port",
+        "-p",
+        dest="port",
+        type=_Number(0, MAX_PORT),
+        default=1053,
+        metavar="PORT",
+        help="UDP and TCP port, 0 for a free one (%(default)s)",
+    )
+    add(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="ADDR",
+        help="address to listen on, 0.0.0.0 or :: for all; repeatable (loopback)",
+    )
+    add(
+        "--upstream",
+        action="append",
+        metavar="ADDR[:PORT]|none",
+        help="where other names are asked; repeatable (resolv.conf)",
+    )
     add(
         "--admin",
         type=_place,
         metavar="ADDR:PORT",
         help="serve /ready, /health and /metrics over HTTP (nowhere)",
-    )
-    add(
-        "--assign",
-        choices=("on", "off"),
-        default="on",
-        help="simulate the addresses and endpoints that a cluster would add (%(default)s)",
     )
 
 

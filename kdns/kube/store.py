@@ -7,63 +7,30 @@ whoever prepared something from them must prepare it again. A list between ``Ini
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
-from ipaddress import ip_address
 from itertools import chain
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from kdns.kube.changes import Apply, Change, Delete, Init, InitDone
+from kdns.kube.index import AddressIndex
 from kdns.kube.objects import EndpointSlice, Key, Kind, Namespace, Object, Pod, Service
+from kdns.kube.owners import (
+    ADDRESSES,
+    EVERYTHING,
+    NAMESPACES,
+    SYNC,
+    Owner,
+    address_key,
+    address_owner,
+    namespace_owner,
+    pod_owner,
+    service_owner,
+)
 
 T = TypeVar("T")
 
-Owner: TypeAlias = tuple[str, ...]
-"""What an answer was made from, as a name: see the functions below."""
-
-EVERYTHING: Owner = ("everything",)
-"""Touched when so much changed at once that all answers have to be made again."""
-SYNC: Owner = ("sync",)
-"""Touched when the first list of a kind is complete."""
-ADDRESSES: Owner = ("addresses",)
-"""Touched when an address of a Service or an endpoint comes or goes."""
-NAMESPACES: Owner = ("namespaces",)
-"""Touched when a namespace comes or goes: reverse answers depend on whether one is served."""
 MAX_DERIVED = 1000
 """Owners of which something derived is kept; the oldest goes first."""
 KINDS: tuple[Kind, ...] = ("Namespace", "Service", "EndpointSlice", "Pod", "ServiceImport")
-
-
-def namespace_owner(name: str) -> Owner:
-    """Whether a namespace exists."""
-    return "namespace", name
-
-
-def service_owner(namespace: str, name: str, *, imported: bool = False) -> Owner:
-    """Return the owner of a Service (or ServiceImport) and its slices, present or not."""
-    return "import" if imported else "service", namespace, name
-
-
-def address_owner(address: str) -> Owner:
-    """Who has an address; takes the form of ``address_key``."""
-    return "address", address
-
-
-def pod_owner(namespace: str, address: str) -> Owner:
-    """Whether a pod of a namespace has an address."""
-    return "pod", namespace, address
-
-
-def address_key(text: str) -> str:
-    """Return the form that equal addresses share: dotted IPv4, or ":" and 32 hexadecimal digits.
-
-    Cut short, either is the prefix of everything below a reverse zone. Text that is no address
-    stands for itself.
-    """
-    if ":" not in text:
-        return text
-    try:
-        return ":" + ip_address(text).packed.hex()
-    except ValueError:
-        return text
 
 
 class Store:
@@ -81,8 +48,8 @@ class Store:
         self._objects: dict[Kind, dict[Key, Object]] = {kind: {} for kind in KINDS}
         self._incoming: dict[Kind, dict[Key, Object]] = {}
         self._slices: dict[Owner, dict[str, EndpointSlice]] = {}
-        self._by_cluster_ip = _AddressIndex()
-        self._by_endpoint = _AddressIndex()
+        self._by_cluster_ip = AddressIndex()
+        self._by_endpoint = AddressIndex()
         self._pods: dict[tuple[str, str], set[str]] = {}
         self._sorted_addresses: list[str] | None = None
         self._derived: dict[Owner, dict[Hashable, Any]] = {}
@@ -341,7 +308,7 @@ class Store:
             self._pods.setdefault(place, set()).add(after.name if after else "")
         return {pod_owner(*place) for place in old ^ new}
 
-    def _move(self, index: "_AddressIndex", key: Key, old: set[str], new: set[str]) -> set[Owner]:
+    def _move(self, index: "AddressIndex", key: Key, old: set[str], new: set[str]) -> set[Owner]:
         """Replace the addresses of an object in an index."""
         if old == new:
             return set()
@@ -364,46 +331,6 @@ class Store:
                 self._sorted_addresses.insert(at, address)
             elif there and not known:
                 del self._sorted_addresses[at]
-
-
-class _AddressIndex:
-    """Address to the keys of the objects that have it.
-
-    Nearly every address has one object, and there may be 200,000 of them: a lone key is stored
-    bare, which saves the 200 octets of a set.
-    """
-
-    def __init__(self) -> None:
-        self._keys: dict[str, Key | frozenset[Key]] = {}
-
-    def get(self, address: str) -> list[Key]:
-        """Return the keys in order."""
-        return sorted(self._at(address))
-
-    def addresses(self) -> set[str]:
-        """Return every address."""
-        return set(self._keys)
-
-    def has(self, address: str) -> bool:
-        """Whether any object has the address."""
-        return address in self._keys
-
-    def add(self, address: str, key: Key) -> None:
-        """Note that the object has the address."""
-        if self._keys.setdefault(address, key) != key:
-            self._keys[address] = self._at(address) | {key}
-
-    def remove(self, address: str, key: Key) -> None:
-        """Note that the object has it no longer."""
-        keys = self._at(address) - {key}
-        if not keys:
-            self._keys.pop(address, None)
-        else:
-            self._keys[address] = next(iter(keys)) if len(keys) == 1 else keys
-
-    def _at(self, address: str) -> frozenset[Key]:
-        found = self._keys.get(address, frozenset[Key]())
-        return found if isinstance(found, frozenset) else frozenset((found,))
 
 
 def _is_meant(item: Object | None, change: Delete) -> bool:

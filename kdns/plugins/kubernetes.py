@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from kdns.chain import MAX_DEPTH, Answer, Handler, Relay, Request, Response, again
 from kdns.errors import UpstreamError
-from kdns.kube.store import SYNC, Store
+from kdns.kube.owners import SYNC
+from kdns.kube.store import Store
 from kdns.wire import codes, records, relay
 from kdns.wire.message import Sections
 from kdns.wire.names import MAX_NAME, ROOT, Name

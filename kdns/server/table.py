@@ -16,7 +16,7 @@ Knows no sockets, no zones, no clock.
 from collections.abc import Iterable, Sequence
 
 from kdns.chain import Answer, Transport
-from kdns.kube.store import EVERYTHING, Owner
+from kdns.kube.owners import EVERYTHING, Owner
 from kdns.server.packets import Packet, Serial
 from kdns.wire import codes
 from kdns.wire.records import Record

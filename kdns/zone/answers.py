@@ -5,7 +5,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from kdns.kube.objects import Kind
-from kdns.kube.store import Owner
+from kdns.kube.owners import Owner
 from kdns.wire.names import Name
 from kdns.wire.records import Record
 

@@ -6,7 +6,8 @@ Kubernetes DNS specification 1.1.0 section 2.2 (dns-version); the rest is RFC 10
 from ipaddress import ip_address
 
 from kdns.kube.objects import EndpointSlice
-from kdns.kube.store import ADDRESSES, NAMESPACES, Owner, Store, address_key, service_owner
+from kdns.kube.owners import ADDRESSES, NAMESPACES, Owner, address_key, service_owner
+from kdns.kube.store import Store
 from kdns.wire import codes, names, records
 from kdns.wire.names import Name
 from kdns.wire.records import Record

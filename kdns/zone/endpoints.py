@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from kdns.kube.objects import Endpoint, EndpointSlice, Port, Service
-from kdns.kube.store import Store, service_owner
+from kdns.kube.owners import service_owner
+from kdns.kube.store import Store
 from kdns.wire.names import MAX_LABEL
 from kdns.wire.records import pack_address
 from kdns.zone.settings import Settings

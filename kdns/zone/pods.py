@@ -6,7 +6,8 @@ Pure: knows no sockets, no clock, no messages.
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from kdns.kube.store import Owner, Store, address_key, namespace_owner, pod_owner
+from kdns.kube.owners import Owner, address_key, namespace_owner, pod_owner
+from kdns.kube.store import Store
 from kdns.wire import records
 from kdns.zone.answers import Lookup, NoData, NoName, found
 from kdns.zone.authority import Authority, Question

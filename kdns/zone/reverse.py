@@ -6,14 +6,8 @@ Kubernetes DNS specification 1.1.0 sections 2.3.3 and 2.4.3. Pure.
 from msgspec import Struct
 
 from kdns.kube.objects import EndpointSlice, Kind
-from kdns.kube.store import (
-    ADDRESSES,
-    NAMESPACES,
-    Store,
-    address_key,
-    address_owner,
-    namespace_owner,
-)
+from kdns.kube.owners import ADDRESSES, NAMESPACES, address_key, address_owner, namespace_owner
+from kdns.kube.store import Store
 from kdns.wire import codes, names, records
 from kdns.wire.names import Name
 from kdns.zone.answers import Found, Lookup, NoData, NoName, Owners

@@ -18,7 +18,8 @@ from heapq import nsmallest
 from msgspec import Struct
 
 from kdns.kube.objects import Kind, Port, Service
-from kdns.kube.store import Store, namespace_owner, service_owner
+from kdns.kube.owners import namespace_owner, service_owner
+from kdns.kube.store import Store
 from kdns.wire import codes, names, records
 from kdns.wire.names import MAX_NAME, Name
 from kdns.wire.records import Record

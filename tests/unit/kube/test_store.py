@@ -2,7 +2,8 @@
 
 from kdns.kube.changes import Apply, Change, Init, InitDone
 from kdns.kube.objects import Service
-from kdns.kube.store import EVERYTHING, SYNC, Store, service_owner
+from kdns.kube.owners import EVERYTHING, SYNC, service_owner
+from kdns.kube.store import Store
 
 
 def _service(name: str, ip: str, version: int) -> Service:
