@@ -222,7 +222,7 @@ def _streaming(state: Streaming, reply: Reply, at: At, pace: Pace) -> Step:
         case Lost(change):
             return Step(state, (change,))
         case Bookmark(version, complete=True) if version:
-            past = replace(state.past, version=version, heard=at.now)
+            past = _listed(state.past, version, at)
             return Step(Watching(past, opened=at.now), (InitDone(past.kind),))
         # The initial events come in the order of their names, not of their versions: none of
         # these tells where to resume.
@@ -287,8 +287,14 @@ def _page(state: Listing, page: Page, at: At, pace: Pace) -> Step:
     version = state.version or page.version
     if page.token:
         return Step(replace(state, version=version), changes, List(pace.page, page.token))
-    past = replace(state.past, version=version, heard=at.now)
+    past = _listed(state.past, version, at)
     return Step(Watching(past), (*changes, InitDone(kind)), _watch(version, at, pace))
+
+
+def _listed(past: Past, version: str, at: At) -> Past:
+    """Note a complete list. One with news is a success, and what failed before is over."""
+    failures = past.failures if version == past.version else min(past.failures, 1)
+    return replace(past, version=version, heard=at.now, failures=failures)
 
 
 # -- where to go next -------------------------------------------------------------------------
