@@ -70,10 +70,6 @@ class Store:
         found = self._objects[kind].get((namespace, name))
         return found if isinstance(found, Service) else None
 
-    def services(self) -> Iterator[Service]:
-        """Yield every Service."""
-        return (found for found in self._objects["Service"].values() if isinstance(found, Service))
-
     def slices(self, service: Service) -> list[EndpointSlice]:
         """Return the slices of a Service in the order of their names."""
         owner = service_owner(service.namespace, service.name, imported=service.imported)
@@ -113,10 +109,6 @@ class Store:
     def objects(self, kinds: Iterable[Kind]) -> Iterator[Object]:
         """Yield every object of these kinds."""
         return chain.from_iterable(self._objects[kind].values() for kind in kinds)
-
-    def count(self, kind: Kind) -> int:
-        """Return how many objects of a kind there are."""
-        return len(self._objects[kind])
 
     def derived(self, owner: Owner, form: Hashable, make: Callable[[], T]) -> T:
         """Return what a reader makes of an owner's objects, made once until they change.

@@ -12,7 +12,6 @@ SRV = 33
 OPT = 41
 IXFR = 251
 AXFR = 252
-ANY = 255
 
 CLASS_IN = 1
 
