@@ -4,6 +4,7 @@ KdnsError
 ├── MalformedMessage   the client sent it: answered with an rcode or with silence, never logged
 ├── UsageError         the command line asked for something impossible
 ├── ManifestError      the operator wrote it: names file, line and what was expected
+├── CorefileError      the operator wrote it: names file, line and what was expected
 ├── SnapshotError      a file of an earlier run: warned about, and done without
 └── UpstreamError      an upstream resolver failed: the client gets SERVFAIL and the reason
 """
@@ -29,8 +30,8 @@ class UsageError(KdnsError):
     """A command line or a library call that cannot be carried out, in words for its author."""
 
 
-class ManifestError(KdnsError):
-    """A manifest that cannot be used.
+class _FileError(KdnsError):
+    """A file that an operator wrote and that cannot be used.
 
     Its text reads ``file:line: what was found, what was expected``; ``line`` counts from 1, and
     is 0 for what has no lines: a file that cannot be read.
@@ -41,6 +42,14 @@ class ManifestError(KdnsError):
         self.path = path
         self.line = line
         self.text = text
+
+
+class ManifestError(_FileError):
+    """A manifest that cannot be used."""
+
+
+class CorefileError(_FileError):
+    """A Corefile that cannot be used; the configuration before it stays."""
 
 
 class SnapshotError(KdnsError):

@@ -6,15 +6,18 @@ import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
+from msgspec.structs import replace
 
-from kdns.chain import Handler, Request, Response, compose
+from kdns.chain import Answer, Handler, Request, Response, Serial, compose
 from kdns.kube.changes import Apply, Change, Init, InitDone
 from kdns.kube.objects import Endpoint, EndpointSlice, Namespace, Object, Pod, Port, Service
 from kdns.kube.store import KINDS, Store
 from kdns.plugins.forward import refuse
 from kdns.plugins.kubernetes import Kubernetes
 from kdns.server.responder import Responder
-from kdns.server.table import AnswerTable
+from kdns.server.routes import Route, Routes
+from kdns.server.table import AnswerTable, Door
+from kdns.wire import names
 from kdns.zone.authority import Authority
 from kdns.zone.settings import Settings
 
@@ -43,8 +46,15 @@ class Cluster:
             self.asked.append(request)
             return await upstream(request)
 
-        chain = compose([Kubernetes(self.store, authority)], counting)
-        self.responder = Responder(chain, self.table, rotate=rotate)
+        self.serial = Serial()
+        chain = compose([Kubernetes(self.store, authority, self.serial)], counting)
+
+        async def turning(request: Request) -> Response:
+            response = await chain(request)
+            return replace(response, rotate=True) if isinstance(response, Answer) else response
+
+        route = Route(names.ROOT, ".", turning if rotate else chain)
+        self.responder = Responder(Routes([route]), self.table)
         if synced:
             for kind in KINDS:
                 self.change(Init(kind))
@@ -55,7 +65,7 @@ class Cluster:
     def change(self, change: Change) -> None:
         """Take in one change, as the application does."""
         self.table.drop(self.store.apply(change))
-        self.table.serial.set(self.store.serial)
+        self.serial.set(self.store.serial)
 
     def ask(
         self, question: str, *, transport: str = "udp", edns: int | None = None
@@ -65,7 +75,8 @@ class Cluster:
         query = dns.message.make_query(name, rtype)
         if edns is not None:
             query.use_edns(0, payload=edns)
-        reply = self.responder.respond(query.to_wire(), "tcp" if transport == "tcp" else "udp")
+        door: Door = ("tcp" if transport == "tcp" else "udp", "1")
+        reply = self.responder.respond(query.to_wire(), ("192.0.2.7", 5353), door)
         assert isinstance(reply, bytes)
         answer = dns.message.from_wire(reply)
         assert answer.id == query.id

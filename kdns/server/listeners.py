@@ -1,57 +1,85 @@
-"""Bind UDP and TCP to the same addresses and port, and serve on them for as long as a block runs.
+"""The sockets of one server: UDP and TCP on the same address and port, IPv4 and IPv6.
 
-Knows no zones and no chain.
+They stay open when the configuration changes: only the responder behind them is replaced. Knows
+no zones and no chain.
 """
 
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import TypeAlias
 
+from kdns.chain import Address
 from kdns.errors import UsageError
 from kdns.server.responder import Responder
 from kdns.server.tcp import TcpLimits, TcpServer
 from kdns.server.udp import UdpServer
 
-Address: TypeAlias = tuple[str, int]
-"""IP address and port."""
-
 LOOPBACK = ("127.0.0.1", "::1")
+EVERYWHERE = ("0.0.0.0", "::")
 _BACKLOG = 128
 _FREE_PORT_TRIES = 20
 
 
-@asynccontextmanager
-async def listening(
-    hosts: Sequence[str], port: int, responder: Responder, limits: TcpLimits | None = None
-) -> AsyncIterator[list[Address]]:
-    """Serve on these addresses while the block runs; yields where, port 0 replaced.
+class Listener:
+    """One address and port, bound but silent until ``start``.
 
-    Without hosts it is loopback, IPv6 only where the machine has it. Raises UsageError for an
-    address that cannot be bound.
+    ``host`` "" is every address, "localhost" loopback; either in IPv6 only where the machine has
+    it. Raises UsageError for an address that cannot be bound.
     """
-    pairs = _bind_all(hosts or LOOPBACK, port, optional_ipv6=not hosts)
-    async with AsyncExitStack() as stack:
-        for datagrams, streams in pairs:
+
+    def __init__(self, host: str, port: int, *, shared: bool = False) -> None:
+        """``shared`` lets others bind the same port: a wildcard beside an address, workers."""
+        hosts = _GROUPS.get(host, (host,))
+        self._pairs = _bind_all(hosts, port, optional_ipv6=host in _GROUPS, shared=shared)
+        self._datagrams: list[UdpServer] = []
+        self._streams: list[TcpServer] = []
+        self._open = AsyncExitStack()
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Return where it listens, port 0 replaced."""
+        return [datagrams.getsockname()[:2] for datagrams, _ in self._pairs]
+
+    async def start(self, responder: Responder, limits: TcpLimits) -> None:
+        """Answer from now on."""
+        for datagrams, streams in self._pairs:
             udp = UdpServer(datagrams, responder)
-            stack.callback(udp.close)
-            tcp = TcpServer(responder, limits or TcpLimits())
-            stack.push_async_callback(tcp.close)
+            self._datagrams.append(udp)
+            self._open.callback(udp.close)
+            tcp = TcpServer(responder, limits)
+            self._streams.append(tcp)
+            self._open.push_async_callback(tcp.close)
             await tcp.start(streams)
-        yield [datagrams.getsockname()[:2] for datagrams, _ in pairs]
+
+    def use(self, responder: Responder, limits: TcpLimits) -> None:
+        """Answer with another responder from the next query on."""
+        for udp in self._datagrams:
+            udp.use(responder)
+        for tcp in self._streams:
+            tcp.responder, tcp.limits = responder, limits
+
+    async def close(self) -> None:
+        """Stop listening; also before it was started."""
+        await self._open.aclose()
+        for pair in self._pairs:
+            _close(*pair)
+
+
+_GROUPS = {"": EVERYWHERE, "localhost": LOOPBACK}
 
 
 _Pair: TypeAlias = tuple[socket.socket, socket.socket]
 
 
-def _bind_all(hosts: Sequence[str], port: int, *, optional_ipv6: bool) -> list[_Pair]:
+def _bind_all(hosts: Sequence[str], port: int, *, optional_ipv6: bool, shared: bool) -> list[_Pair]:
     """Bind every host to the same port, or nothing at all."""
     pairs: list[_Pair] = []
     try:
         for host in hosts:
             try:
-                pairs.append(_bind_pair(host, port))
+                pairs.append(_bind_pair(host, port, shared=shared))
             except OSError as error:
                 if not (optional_ipv6 and ":" in host and error.errno in _NO_IPV6):
                     raise UsageError(_cannot(host, port, error)) from error
@@ -73,12 +101,13 @@ def _cannot(host: str, port: int, error: OSError) -> str:
     return f"cannot listen on {show((host, port))}: {error.strerror}{hint if denied else ''}"
 
 
-def _bind_pair(host: str, port: int) -> _Pair:
+def _bind_pair(host: str, port: int, *, shared: bool) -> _Pair:
     """Bind UDP and TCP to one port. Of port 0 the kernel picks UDP's, which TCP may not get."""
     for attempt in range(_FREE_PORT_TRIES):
-        datagrams = _bind(host, port, socket.SOCK_DGRAM)
+        datagrams = _bind(host, port, socket.SOCK_DGRAM, shared=shared)
         try:
-            streams = _bind(host, datagrams.getsockname()[1], socket.SOCK_STREAM)
+            chosen = datagrams.getsockname()[1]
+            streams = _bind(host, chosen, socket.SOCK_STREAM, shared=shared)
         except OSError:
             datagrams.close()
             if port or attempt == _FREE_PORT_TRIES - 1:
@@ -89,7 +118,7 @@ def _bind_pair(host: str, port: int) -> _Pair:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+def _bind(host: str, port: int, kind: socket.SocketKind, *, shared: bool) -> socket.socket:
     try:
         info = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_NUMERICHOST)[0]
     except socket.gaierror:
@@ -101,6 +130,8 @@ def _bind(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if kind == socket.SOCK_STREAM:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.setblocking(False)
         bound.bind(info[4])
     except OSError:

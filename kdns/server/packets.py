@@ -1,13 +1,15 @@
 """Finished responses, without the id that is stamped on in front. Knows bytes only.
 
-Nearly all are plain ``bytes``. Two kinds change from one sending to the next: sets of addresses,
-whose order rotates, and answers with a SOA, whose serial moves with every change of the cluster.
+Nearly all are the same octets every time. Two kinds change from one sending to the next: sets of
+addresses, whose order rotates, and answers with a SOA, whose serial moves with every change of the
+cluster.
 """
 
 from collections.abc import Iterator
 from itertools import count
-from typing import TypeAlias
 
+from kdns.chain import Serial
+from kdns.server.tally import Traffic
 from kdns.wire.message import Message
 
 _STARTS: Iterator[int] = count()
@@ -15,21 +17,27 @@ _STARTS: Iterator[int] = count()
 address every time."""
 
 
-class Serial:
-    """The SOA serial, shared by every packet that shows it."""
+class Packet:
+    """A finished response that counts how often it was sent."""
 
-    __slots__ = ("octets",)
+    __slots__ = ("body", "hits", "traffic")
 
-    def __init__(self, value: int = 0) -> None:
-        self.octets = b""
-        self.set(value)
+    def __init__(self, body: bytes = b"") -> None:
+        self.body = body
+        """What is sent after the id, always the same; empty where ``next`` has to be asked."""
+        self.hits = 0
+        self.traffic: Traffic | None = None
+        """What a sending is counted as; None while nobody counts."""
 
-    def set(self, value: int) -> None:
-        """Show this serial from now on; it is taken modulo 2**32."""
-        self.octets = (value & 0xFFFF_FFFF).to_bytes(4)
+    def next(self) -> bytes:
+        """Return what is sent this time."""
+        return self.body
+
+    def __len__(self) -> int:
+        return len(self.body)
 
 
-class Rotating:
+class Rotating(Packet):
     """A set of addresses that starts one further every time.
 
     The records are kept twice in a row, so that every order is one slice. When not all of them
@@ -39,6 +47,7 @@ class Rotating:
     __slots__ = ("_at", "_doubled", "_head", "_period", "_size", "_tail", "_window")
 
     def __init__(self, message: Message) -> None:
+        super().__init__()
         self._head = message.head
         self._doubled = message.records * 2
         self._period = len(message.records)
@@ -57,12 +66,13 @@ class Rotating:
         return len(self._head) + len(self._doubled) + len(self._tail)
 
 
-class Stamped:
+class Stamped(Packet):
     """A response that shows the SOA serial."""
 
     __slots__ = ("_after", "_before", "_serial")
 
     def __init__(self, message: Message, serial: Serial) -> None:
+        super().__init__()
         self._before = message.head[: message.serial_at]
         self._after = message.head[message.serial_at + 4 :] + message.tail
         self._serial = serial
@@ -75,16 +85,8 @@ class Stamped:
         return len(self._before) + 4 + len(self._after)
 
 
-Packet: TypeAlias = bytes | Rotating | Stamped
-
-
-def pack(message: Message, serial: Serial, *, rotate: bool) -> Packet:
+def pack(message: Message, serial: Serial | None, *, rotate: bool) -> Packet:
     """Choose the form in which a message is kept."""
-    if message.serial_at:
+    if message.serial_at and serial is not None:
         return Stamped(message, serial)
-    return Rotating(message) if message.records and rotate else message.first()
-
-
-def octets(packet: Packet) -> bytes:
-    """Return what to send this time."""
-    return packet if type(packet) is bytes else packet.next()  # type: ignore[union-attr]
+    return Rotating(message) if message.records and rotate else Packet(message.first())

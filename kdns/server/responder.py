@@ -1,17 +1,23 @@
-"""From a datagram that has no prepared packet to its reply: read, ask the chain, write, keep.
+"""From a message that has no prepared packet to its reply: read, ask the chain, write, keep.
 
 Whatever arrives, the outcome is a reply or silence, never an exception. Knows no sockets.
 """
 
 import asyncio
 import logging
+from time import perf_counter
 from typing import TypeAlias
 
-from kdns.chain import Answer, Handler, Relay, Request, Response, Transport
+from msgspec import Struct
+from msgspec.structs import replace
+
+from kdns.chain import Address, Answer, Dropped, Exchange, Observer, Relay, Request, Response
 from kdns.errors import MalformedMessage
 from kdns.server.eager import start
-from kdns.server.packets import Rotating, octets, pack
-from kdns.server.table import AnswerTable
+from kdns.server.packets import Rotating, pack
+from kdns.server.routes import UNSERVED, Route, Routes
+from kdns.server.table import AnswerTable, Door
+from kdns.server.tally import DROPPED, Traffic, rcode_label, rtype_label
 from kdns.wire import codes, relay
 from kdns.wire.message import MAX_TCP_MESSAGE, Sections, fault, udp_limit, write
 from kdns.wire.query import Query, read_query
@@ -22,99 +28,200 @@ Reply: TypeAlias = bytes | None
 """Octets to send back, or silence."""
 
 _ID = 2
+_NOWHERE = Route(zone=b"", label=DROPPED, handler=Routes(()).handle, counted=True)
+
+
+class _Asked(Struct, frozen=True, gc=False):
+    """A query, how it came and where it belongs."""
+
+    message: bytes
+    query: Query
+    client: Address
+    door: Door
+    route: Route
+    began: float
 
 
 class Responder:
-    """Answers messages from a table and a chain."""
+    """Answers the messages of one server from its table and its chains."""
 
     def __init__(
-        self,
-        chain: Handler,
-        table: AnswerTable,
-        *,
-        recursion: bool = False,
-        rotate: bool = True,
+        self, routes: Routes, table: AnswerTable, *, server: str = "", local: Address = ("", 0)
     ) -> None:
-        """``recursion`` is RA in every answer of ours; ``rotate`` turns sets of addresses."""
+        """``server`` is its name in metrics, ``local`` where it listens."""
         self.table = table
-        self._chain = chain
-        self._recursion = recursion
-        self._rotate = rotate
+        self._routes = routes
+        self._server = server
+        self._local = local
 
-    def respond(self, message: bytes, transport: Transport) -> "Reply | asyncio.Task[Reply]":
+    def respond(self, message: bytes, client: Address, door: Door) -> "Reply | asyncio.Task[Reply]":
         """Return the reply to a message, or a task where something has to be waited for."""
+        began = perf_counter()
         try:
             query = read_query(message)
         except MalformedMessage as error:
             return None if error.rcode is None else fault(message, error.rcode)
         try:
-            return self._respond(message, query, transport)
+            return self._respond(self._routed(message, query, client, door, began))
         except Exception:
             log.exception("a query could not be answered")
+            self.table.tally.panics += 1
             return fault(message, codes.SERVFAIL)
 
-    def _respond(
-        self, message: bytes, query: Query, transport: Transport
-    ) -> "Reply | asyncio.Task[Reply]":
-        refusal = _refusal(query)
-        if refusal is not None:
-            return self._write(query, refusal, transport)
-        answer = self.table.answer(query.question)
-        if answer is not None:
-            return self._keep(message, query, answer, transport)
-        return start(self._ask(query, transport))
+    def _routed(
+        self, message: bytes, query: Query, client: Address, door: Door, began: float
+    ) -> _Asked:
+        route = self._routes.find(query) or _NOWHERE
+        edns = query.edns
+        if route.udp_size is not None and edns is not None and edns.size > route.udp_size:
+            query = replace(query, edns=replace(edns, size=route.udp_size))
+        return _Asked(message, query, client, door, route, began)
 
-    async def _ask(self, query: Query, transport: Transport) -> Reply:
+    def _respond(self, asked: _Asked) -> "Reply | asyncio.Task[Reply]":
+        refused = self._refused(asked)
+        if refused is not None:
+            return self._sent_once(asked, refused)
+        answer = self.table.answer(asked.query.question)
+        if answer is not None:
+            return self._prepared(asked, answer)
+        return start(self._ask(asked))
+
+    def _refused(self, asked: _Asked) -> Answer | None:
+        """Refuse what no plugin is asked about."""
+        query = asked.query
+        if query.edns is not None and query.edns.version != 0:
+            # RFC 6891 section 6.1.3: the reply names the highest version that we know, 0.
+            return Answer(Sections(codes.BADVERS, authoritative=False))
+        if query.rclass != codes.CLASS_IN and not self._routes.any_class:
+            return _REFUSED_CLASS
+        if asked.route is _NOWHERE:
+            return UNSERVED
+        if query.rtype in (codes.AXFR, codes.IXFR):
+            return _REFUSED_TRANSFER
+        return None
+
+    async def _ask(self, asked: _Asked) -> Reply:
         """Ask the chain. What goes wrong in it is our fault and the client's SERVFAIL."""
         changes = self.table.changes
+        request = self._request(asked)
         try:
-            response = await self._chain(Request(query, transport, self._chain))
-            reply = self._finish(query, response, transport)
+            response = await asked.route.handler(request)
+            reply = self._finish(asked, response)
+        except Dropped:
+            return self._ended(asked, request, None, b"")
         except Exception:
             log.exception("a query made the chain fail")
-            return self._write(query, Sections(codes.SERVFAIL, authoritative=False), transport)
+            self.table.tally.panics += 1
+            return self._sent_once(asked, Answer(_FAILED))
         # What was true when the chain began may be no more: then it is sent, and not kept.
         if isinstance(response, Answer) and response.owners and changes == self.table.changes:
-            self.table.put(query.question, response)
+            self.table.put(asked.query.question, response)
+        return self._ended(asked, request, response, reply)
+
+    def _request(self, asked: _Asked) -> Request:
+        return Request(
+            asked.query,
+            asked.door[0],
+            self._routes.handle,
+            client=asked.client,
+            server=self._server,
+            local=self._local,
+            zone=asked.route.label,
+        )
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def _prepared(self, asked: _Asked, answer: Answer) -> Reply:
+        """Finish an answer that was asked for before, and keep the result as a packet."""
+        request = self._request(asked) if asked.route.observers else None
+        if request is not None and _watching(asked.route, request, answer):
+            return self._ended(asked, request, answer, self._written(asked, answer))
+        query, route = asked.query, asked.route
+        message = write(
+            query, answer.sections, _limit(asked), recursion=route.recursion, whole=True
+        )
+        packet = pack(message, answer.serial, rotate=answer.rotate)
+        self.table.put_packet(query.question, asked.door, asked.message[_ID:], packet)
+        reply = asked.message[:_ID] + packet.next()
+        if route.counted:
+            packet.traffic = _traffic(asked, answer, len(reply))
+            self.table.tally.count(packet.traffic, perf_counter() - asked.began)
         return reply
 
-    def _keep(self, message: bytes, query: Query, answer: Answer, transport: Transport) -> bytes:
-        """Finish an answer that was asked for before, and keep the result as a packet."""
-        limit = _limit(query, transport)
-        written = write(query, answer.sections, limit, recursion=self._recursion, whole=True)
-        packet = pack(written, self.table.serial, rotate=self._rotate)
-        self.table.put_packet(query.question, transport, message[_ID:], packet)
-        return message[:_ID] + octets(packet)
-
-    def _finish(self, query: Query, response: Response, transport: Transport) -> bytes:
+    def _finish(self, asked: _Asked, response: Response) -> bytes:
         match response:
-            case Answer(sections):
-                return self._write(query, sections, transport)
+            case Answer():
+                return self._written(asked, response)
             case Relay(message):
-                return relay.readdress(message, query, _limit(query, transport))
+                return relay.readdress(message, asked.query, _limit(asked))
 
-    def _write(self, query: Query, sections: Sections, transport: Transport) -> bytes:
+    def _written(self, asked: _Asked, answer: Answer) -> bytes:
         """Write a response that is sent once."""
-        written = write(query, sections, _limit(query, transport), recursion=self._recursion)
-        rotates = written.records and self._rotate
-        body = Rotating(written).next() if rotates else written.first()
-        return query.id.to_bytes(2) + body
+        query = asked.query
+        message = write(query, answer.sections, _limit(asked), recursion=asked.route.recursion)
+        rotates = message.records and answer.rotate
+        body = Rotating(message).next() if rotates else message.first()
+        return query.id.to_bytes(_ID) + body
+
+    def _sent_once(self, asked: _Asked, answer: Answer) -> bytes | None:
+        return self._ended(asked, None, answer, self._written(asked, answer))
+
+    # -- looking on ---------------------------------------------------------------------------
+
+    def _ended(
+        self, asked: _Asked, request: Request | None, response: Response | None, reply: bytes
+    ) -> Reply:
+        """Count a query and show it to whoever looks on; return what to send."""
+        route = asked.route
+        if route.counted or route.observers:
+            seconds = perf_counter() - asked.began
+            if route.counted and response is not None:
+                self.table.tally.count(_traffic(asked, response, len(reply)), seconds)
+            if route.observers:
+                request = request or self._request(asked)
+                rcode = codes.NOERROR if response is None else _rcode(response)
+                exchange = Exchange(request, response, rcode, reply, seconds)
+                for observer in _watching(route, request, response):
+                    observer.saw(exchange)
+        return reply or None
 
 
-def _refusal(query: Query) -> Sections | None:
-    """Refuse what no plugin is asked about."""
-    edns = query.edns
-    if edns is not None and edns.version != 0:
-        # RFC 6891 section 6.1.3: the reply names the highest version that we know, 0.
-        return Sections(codes.BADVERS, authoritative=False)
-    if query.rclass != codes.CLASS_IN:
-        text = "only class IN is served"
-        return Sections(codes.REFUSED, authoritative=False, ede=(codes.EDE_NOT_SUPPORTED, text))
-    if query.rtype in (codes.AXFR, codes.IXFR):
-        text = "zone transfer is not served"
-        return Sections(codes.REFUSED, authoritative=False, ede=(codes.EDE_NOT_SUPPORTED, text))
-    return None
+_EDE = codes.EDE_NOT_SUPPORTED
+_FAILED = Sections(codes.SERVFAIL, authoritative=False)
+_REFUSED_CLASS = Answer(
+    Sections(codes.REFUSED, authoritative=False, ede=(_EDE, "only class IN is served"))
+)
+_REFUSED_TRANSFER = Answer(
+    Sections(codes.REFUSED, authoritative=False, ede=(_EDE, "zone transfer is not served"))
+)
 
 
-def _limit(query: Query, transport: Transport) -> int:
-    return MAX_TCP_MESSAGE if transport == "tcp" else udp_limit(query.edns)
+def _limit(asked: _Asked) -> int:
+    return MAX_TCP_MESSAGE if asked.door[0] == "tcp" else udp_limit(asked.query.edns)
+
+
+def _watching(route: Route, request: Request, response: Response | None) -> list[Observer]:
+    return [observer for observer in route.observers if observer.wants(request, response)]
+
+
+def _rcode(response: Response) -> int:
+    match response:
+        case Answer(sections):
+            return sections.rcode
+        case Relay(message):
+            return relay.rcode(message)
+
+
+def _traffic(asked: _Asked, response: Response, octets: int) -> Traffic:
+    query = asked.query
+    return Traffic(
+        zone=asked.route.label,
+        transport=asked.door[0],
+        family=asked.door[1],
+        rtype=rtype_label(query.rtype),
+        rcode=rcode_label(_rcode(response)),
+        by=response.by,
+        do=query.edns is not None and query.edns.do,
+        asked=len(asked.message),
+        replied=octets,
+    )

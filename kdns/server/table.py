@@ -10,16 +10,29 @@ flood of names that nobody asks twice pushes out only other such names, a flood 
 that somebody does ask twice pushes out only missing names, and both cost a bounded amount of
 memory: every part is bounded in entries and in octets.
 
-Knows no sockets, no zones, no clock.
+Opens no sockets; knows no zones and no clock.
 """
 
+import socket
 from collections.abc import Iterable, Sequence
+from typing import Literal, TypeAlias
 
 from kdns.chain import Answer, Transport
 from kdns.kube.owners import EVERYTHING, Owner
-from kdns.server.packets import Packet, Serial
+from kdns.server.packets import Packet
+from kdns.server.tally import Tally
 from kdns.wire import codes
 from kdns.wire.records import Record
+
+Door: TypeAlias = tuple[Transport, Literal["1", "2"]]
+"""The way that a query came: transport, and family: 1 is IPv4, 2 is IPv6, as metrics have it."""
+DOORS: tuple[Door, ...] = (("udp", "1"), ("udp", "2"), ("tcp", "1"), ("tcp", "2"))
+
+
+def door(transport: Transport, family: socket.AddressFamily) -> Door:
+    """Return the door that a socket is."""
+    return transport, "2" if family == socket.AF_INET6 else "1"
+
 
 MAX_ANSWERS = 50_000
 """Answers in each main part. At 10,000 services that is five names for each."""
@@ -44,7 +57,7 @@ class _Entry:
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
-        self.keys: list[tuple[Transport, bytes]] = []
+        self.keys: list[tuple[Door, bytes]] = []
         sections = answer.sections
         self.size = _ENTRY + sum(
             map(_octets, (sections.answer, sections.authority, sections.additional))
@@ -86,16 +99,22 @@ class AnswerTable:
 
     def __init__(
         self,
+        tally: Tally | None = None,
         *,
         max_answers: int = MAX_ANSWERS,
         max_bytes: int = MAX_BYTES,
         max_probation: int = PROBATION_ANSWERS,
         max_probation_bytes: int = PROBATION_BYTES,
     ) -> None:
-        self.packets: dict[Transport, dict[bytes, Packet]] = {"udp": {}, "tcp": {}}
+        self.packets: dict[Door, dict[bytes, Packet]] = {door: {} for door in DOORS}
         """Read by the sockets on every query, and written by nobody else. A reply for TCP is too
-        large for UDP: one never finds the other's."""
-        self.serial = Serial()
+        large for UDP, and counted apart: one door never finds the other's."""
+        self.tally = tally or Tally()
+        """Outlives the table: a reload loses no count."""
+        self.busy = 0.0
+        """Seconds that batches took in which every packet was prepared, and how many these were:
+        too short to be measured one by one."""
+        self.served = 0
         self.changes = 0
         """Counts the drops: an answer that was begun before one may be out of date."""
         self._existing = _Shelf(max_answers, max_bytes)
@@ -131,17 +150,17 @@ class AnswerTable:
             self._owned.setdefault(owner, set()).add(question)
         self._add(self._probation, question, _Entry(answer))
 
-    def put_packet(self, question: bytes, transport: Transport, key: bytes, packet: Packet) -> None:
+    def put_packet(self, question: bytes, door: Door, key: bytes, packet: Packet) -> None:
         """Keep a finished form of an answer that is past its probation."""
         shelf = self._existing if question in self._existing.entries else self._missing
         entry = shelf.remove(question)
         if entry is None:
             return
-        packets = self.packets[transport]
+        packets = self.packets[door]
         if key not in packets and len(key) <= MAX_KEY:
             if len(entry.keys) >= MAX_FORMS:
                 self._drop_packet(entry, *entry.keys[0])
-            entry.keys.append((transport, key))
+            entry.keys.append((door, key))
             packets[key] = packet
             entry.size += len(key) + len(packet)
         # Put back at the end: what is still being prepared is in use.
@@ -163,6 +182,12 @@ class AnswerTable:
             for question in tuple(shelf.entries):
                 self._drop(question)
 
+    def flush(self) -> Tally:
+        """Count the sendings of prepared packets until now, and return the tally."""
+        for packets in self.packets.values():
+            self.tally.fold(packets.values(), self._mean())
+        return self.tally
+
     def _add(self, shelf: _Shelf, question: bytes, entry: _Entry) -> None:
         shelf.add(question, entry)
         while (oldest := shelf.oldest_of_too_many()) is not None:
@@ -175,8 +200,8 @@ class AnswerTable:
                 self._forget(question, entry)
 
     def _forget(self, question: bytes, entry: _Entry) -> None:
-        for transport, key in tuple(entry.keys):
-            self._drop_packet(entry, transport, key)
+        for door, key in tuple(entry.keys):
+            self._drop_packet(entry, door, key)
         for owner in entry.answer.owners:
             questions = self._owned.get(owner)
             if questions is not None:
@@ -184,6 +209,12 @@ class AnswerTable:
                 if not questions:
                     del self._owned[owner]
 
-    def _drop_packet(self, entry: _Entry, transport: Transport, key: bytes) -> None:
-        entry.keys.remove((transport, key))
-        entry.size -= len(key) + len(self.packets[transport].pop(key))
+    def _drop_packet(self, entry: _Entry, door: Door, key: bytes) -> None:
+        packet = self.packets[door].pop(key)
+        entry.keys.remove((door, key))
+        entry.size -= len(key) + len(packet)
+        self.tally.fold((packet,), self._mean())
+
+    def _mean(self) -> float:
+        """Return the seconds that a prepared packet takes."""
+        return self.busy / self.served if self.served else 0.0

@@ -10,7 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from kdns.chain import Address
 from kdns.server.responder import Reply, Responder
+from kdns.server.table import door
 from kdns.wire.query import HEADER
 
 log = logging.getLogger(__name__)
@@ -31,19 +33,25 @@ class TcpLimits(Struct, frozen=True):
     """Beyond these a new connection is closed at once."""
     waiting: int = 100
     """Queries of one connection that wait for an upstream; beyond these it is not read."""
+    queries: int | None = None
+    """Queries of one connection, which is closed after them; any number when None."""
 
 
 class TcpServer:
     """One listening socket on the running event loop."""
 
     def __init__(self, responder: Responder, limits: TcpLimits) -> None:
-        self._responder = responder
-        self._limits = limits
+        self.responder = responder
+        """Replaced at a reload; connections that are open go on with the new one."""
+        self.limits = limits
+        """Replaced at a reload, for connections that are made after it."""
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self.door = door("tcp", socket.AF_INET)
 
     async def start(self, listening: socket.socket) -> None:
         """Take over a bound socket and accept connections."""
+        self.door = door("tcp", listening.family)
         self._server = await asyncio.start_server(self._accept, sock=listening)
 
     @property
@@ -60,10 +68,10 @@ class TcpServer:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= self._limits.connections:
+        if len(self._connections) >= self.limits.connections:
             writer.transport.abort()
             return
-        connection = _Connection(reader, writer, self._responder, self._limits)
+        connection = _Connection(reader, writer, self)
         task = asyncio.get_running_loop().create_task(connection.serve())
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
@@ -76,20 +84,22 @@ class _Connection:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        responder: Responder,
-        limits: TcpLimits,
+        server: TcpServer,
     ) -> None:
         self._reader = reader
         self._writer = writer
-        self._responder = responder
-        self._limits = limits
+        self._server = server
+        self._limits = server.limits
+        self._asked = 0
+        self._client: Address = (writer.get_extra_info("peername") or ("", 0))[:2]
         self._waiting: set[asyncio.Task[Any]] = set()
         """Two tasks for each query that waits: one for its reply, one that writes it."""
 
     async def serve(self) -> None:
         """Answer until the client closes, is idle too long, or breaks the protocol."""
         try:
-            while (message := await self._read()) is not None:
+            while self._asked != self._limits.queries and (message := await self._read()):
+                self._asked += 1
                 await self._answer(message)
                 # While a client sends fast enough nothing above waits, and others would have to.
                 await asyncio.sleep(0)
@@ -116,12 +126,13 @@ class _Connection:
         return message if len(message) >= HEADER.size else None
 
     async def _answer(self, message: bytes) -> None:
-        packet = self._responder.table.packets["tcp"].get(message[2:])
+        responder, door = self._server.responder, self._server.door
+        packet = responder.table.packets[door].get(message[2:])
         if packet is not None:
-            body = packet if isinstance(packet, bytes) else packet.next()
-            await self._write(message[:2] + body)
+            packet.hits += 1
+            await self._write(message[:2] + packet.next())
             return
-        reply = self._responder.respond(message, "tcp")
+        reply = responder.respond(message, self._client, door)
         if isinstance(reply, asyncio.Task):
             await self._wait_for(reply)
         elif reply is not None:

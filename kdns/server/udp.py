@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from kdns.server.responder import Reply, Responder
+from kdns.server.table import door
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,17 @@ class UdpServer:
         """Take over a bound, non-blocking socket."""
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._socket = bound
-        self._responder = responder
-        self._packets = responder.table.packets["udp"]
+        self._door = door("udp", bound.family)
         self._waiting: set[asyncio.Task[Reply]] = set()
+        self.use(responder)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(bound, self._drain)
+
+    def use(self, responder: Responder) -> None:
+        """Answer with this one from the next datagram on; those that wait keep theirs."""
+        self._responder = responder
+        self._table = responder.table
+        self._packets = responder.table.packets[self._door]
 
     def close(self) -> None:
         """Stop reading, drop the queries that wait, close the socket."""
@@ -44,27 +51,33 @@ class UdpServer:
         self._socket.close()
 
     def _drain(self) -> None:
-        receive, packets = self._socket.recvfrom, self._packets
-        until = self._loop.time() + BATCH_SECONDS
-        for _ in range(BATCH):
+        receive, packets, time = self._socket.recvfrom, self._packets, self._loop.time
+        began, prepared = time(), True
+        for served in range(BATCH):  # noqa: B007 - how many there were counts, after the loop
             try:
                 datagram, client = receive(MAX_DATAGRAM)
             except BlockingIOError:
-                return
+                break
             except OSError:
                 # An ICMP error of an earlier reply: the client is gone, its query was answered.
                 continue
             packet = packets.get(datagram[2:])
             if packet is None:
+                prepared = False
                 self._unprepared(datagram, client)
-                if self._loop.time() > until:
-                    return
+                if time() - began > BATCH_SECONDS:
+                    break
             else:
-                body = packet if type(packet) is bytes else packet.next()  # type: ignore[union-attr]
-                self._send(datagram[:2] + body, client)
+                packet.hits += 1
+                self._send(datagram[:2] + (packet.body or packet.next()), client)
+        else:
+            served = BATCH
+        if prepared:
+            self._table.busy += time() - began
+            self._table.served += served
 
     def _unprepared(self, datagram: bytes, client: Any) -> None:  # noqa: ANN401 - as recvfrom has it
-        reply = self._responder.respond(datagram, "udp")
+        reply = self._responder.respond(datagram, client[:2], self._door)
         if isinstance(reply, asyncio.Task):
             self._waiting.add(reply)
             reply.add_done_callback(partial(self._answer_later, client))

@@ -1,0 +1,88 @@
+"""What is legal in a Corefile and probably not meant, beyond what plugins warn of themselves.
+
+Looks at a configuration that was put together and never run. Knows no query.
+"""
+
+from collections.abc import Iterator
+
+from kdns.configuration import Assembled, Configuration
+from kdns.corefile import values
+from kdns.corefile.syntax import Directive
+from kdns.errors import CorefileError
+from kdns.wire import names
+from kdns.wire.names import ROOT, Name
+
+LONG_DENIAL = 300
+"""Seconds for which a missing name may be kept before a warning: somebody waits for new names."""
+
+
+def of(configuration: Configuration) -> list[str]:
+    """Return all warnings, each with its file and line."""
+    found = list(configuration.warnings)
+    for assembled in configuration.blocks:
+        found += _of_block(assembled)
+        found += _shadowed(assembled, configuration)
+    return found
+
+
+def _of_block(assembled: Assembled) -> Iterator[str]:
+    for directive in assembled.directives:
+        match directive.name.text:
+            case "hosts":
+                yield from _closed_hosts(directive, assembled)
+            case "cache":
+                yield from _long_denial(directive)
+            case _:
+                pass
+
+
+def _closed_hosts(directive: Directive, assembled: Assembled) -> Iterator[str]:
+    falls = any(line.name.text == "fallthrough" for line in directive.lines)
+    zones = values.zones(directive.args[1:], assembled.block.zones)
+    if not falls and ROOT in zones and len(assembled.directives) > 1:
+        text = "hosts without fallthrough: every name that it does not have is NXDOMAIN"
+        yield _at(directive, text)
+
+
+def _long_denial(directive: Directive) -> Iterator[str]:
+    """Warn of a negative TTL; whatever the cluster answers is not kept that way, the rest is."""
+    for line in directive.lines:
+        if line.name.text == "denial" and len(line.args) > 1:
+            try:
+                ttl = values.integer(line.args[1], 0, 2**31 - 1)
+            except CorefileError:
+                continue
+            if ttl > LONG_DENIAL:
+                text = f"cache: a name that is missing stays missing for up to {ttl} s"
+                yield f"{line.name.path}:{line.name.line}: {text}"
+
+
+def _shadowed(assembled: Assembled, configuration: Configuration) -> Iterator[str]:
+    """Warn of a cluster zone whose queries another block gets."""
+    for directive in assembled.directives:
+        if directive.name.text == "kubernetes":
+            for zone in values.zones(directive.args, assembled.block.zones):
+                taker = _taker(zone, assembled, configuration)
+                if taker is not None:
+                    name = names.to_text(zone)
+                    text = f"kubernetes is never asked about {name}: {taker} takes it"
+                    yield _at(directive, text)
+
+
+def _taker(zone: Name, assembled: Assembled, configuration: Configuration) -> str | None:
+    """Return the key of the block that gets a zone's queries, if it is another one."""
+    ports = {port for _, port in assembled.block.addresses}
+    rivals = [
+        (len(key.zone), one, key)
+        for one in configuration.blocks
+        for key in one.keys
+        if names.is_below(zone, key.zone) and ports & {port for _, port in one.block.addresses}
+    ]
+    if not rivals:
+        return None
+    _, winner, key = max(rivals, key=lambda rival: rival[0])
+    return None if winner is assembled else f"{key.text} at {key.token.path}:{key.token.line}"
+
+
+def _at(directive: Directive, text: str) -> str:
+    return f"{directive.name.path}:{directive.name.line}: {text}"

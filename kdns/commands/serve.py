@@ -1,0 +1,267 @@
+"""``kdns serve``: answer queries, from a Corefile or from a few options."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import platform
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from kdns import configuration
+from kdns.app import FromCorefile, Options, Server, serving
+from kdns.cluster import Cluster
+from kdns.commands import source
+from kdns.commands.words import MAX_PORT, Number, place
+from kdns.errors import UsageError
+from kdns.kube.status import progress
+from kdns.server.listeners import show
+from kdns.version import VERSION
+
+COREFILE = Path("Corefile")
+"""What is served when nothing else is said, as CoreDNS does it."""
+COREFILE_PORT, STANDALONE_PORT = 53, 1053
+SWITCH_INTERVAL = 0.0005
+"""Seconds that a thread may keep the interpreter while another one waits for it."""
+PAINT = 0.2
+"""Seconds between two pictures of the progress on a terminal."""
+EXIT_OK, EXIT_AT_ONCE = 0, 2
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options: first those of CoreDNS."""
+    _add_corefile(parser)
+    source.add(parser)
+    _add_network(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until the process is asked to end; return the exit status."""
+    if arguments.plugins:
+        print("\n".join(f"dns.{name}" for name in sorted(configuration.PLUGINS)))
+        return EXIT_OK
+    wanted = _wanted(arguments)
+    corefile = isinstance(wanted, FromCorefile)
+    # CoreDNS logs to standard output; without a Corefile that is for what people read.
+    stream = sys.stdout if corefile else sys.stderr
+    logging.basicConfig(format="[%(levelname)s] %(message)s", level=logging.INFO, stream=stream)
+    # Readers of the API server decode beside the event loop: it must not wait 5 ms for its turn.
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    return asyncio.run(_serve(wanted, arguments))
+
+
+async def _serve(wanted: FromCorefile | Options, arguments: argparse.Namespace) -> int:
+    # Whoever reads manifests from a pipe waits where the event loop hears nothing.
+    for number in _ENDING:
+        signal.signal(number, _leave)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    async with serving(wanted) as server:
+        _handle_signals(server)
+        if arguments.pidfile:
+            _write_pid(Path(arguments.pidfile))
+        if not arguments.quiet:
+            print("\n".join(_greeting(server, wanted)), flush=True)
+        settling = asyncio.create_task(_settle(server))
+        await server.stopped.wait()
+        settling.cancel()
+    return server.status
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    """End quietly from whatever is being done."""
+    raise SystemExit(EXIT_OK)
+
+
+def _handle_signals(server: Server) -> None:
+    """Do as CoreDNS does: behaviour.md is of caddy, whose signals these are."""
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[object]] = set()
+
+    def start(work: Callable[[], Coroutine[None, None, object]]) -> None:
+        task = loop.create_task(work())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def end() -> None:
+        await server.say_farewell()
+        server.stopped.set()
+
+    def asked(number: int) -> None:
+        if not server.ending:
+            start(end)
+        elif number == signal.SIGINT:
+            os._exit(EXIT_AT_ONCE)
+
+    for number in _ENDING:
+        loop.add_signal_handler(number, asked, number)
+    loop.add_signal_handler(signal.SIGQUIT, os._exit, EXIT_OK)
+    loop.add_signal_handler(signal.SIGUSR1, start, server.reload)
+    # CoreDNS starts its successor here. In a pod nobody does that, and ending would be worse.
+    loop.add_signal_handler(signal.SIGUSR2, logging.warning, "SIGUSR2: upgrades are not done")
+
+
+def _write_pid(path: Path) -> None:
+    try:
+        path.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise UsageError(f"-pidfile {path}: {error.strerror}") from error
+
+
+async def _settle(server: Server) -> None:
+    """Show the first sync, then let the collector forget what is there to stay."""
+    for cluster in server.clusters.running:
+        if sys.stderr.isatty():
+            await _show_progress(cluster)
+        await cluster.synced.wait()
+    # 100,000 endpoints need not be looked through at every full collection: 50 ms each.
+    gc.freeze()
+
+
+async def _show_progress(cluster: Cluster) -> None:
+    """Draw the progress of the first sync over itself until it is complete."""
+    if cluster.synced.is_set():
+        return
+    loop = asyncio.get_running_loop()
+    began, done = loop.time(), False
+    while not done:
+        done = cluster.synced.is_set()
+        line = progress(cluster.statuses, loop.time() - began)
+        print(f"\r\x1b[K{line}", end="\n" if done else "", file=sys.stderr, flush=True)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(cluster.synced.wait(), PAINT)
+
+
+# -- what is printed at the start ---------------------------------------------------------------
+
+
+def _greeting(server: Server, wanted: FromCorefile | Options) -> list[str]:
+    match wanted:
+        case FromCorefile():
+            return _greeting_of_corefile(server)
+        case Options():
+            return _greeting_without_corefile(server, wanted)
+
+
+def _greeting_of_corefile(server: Server) -> list[str]:
+    """Print what CoreDNS prints: a line for each zone, the version, the platform."""
+    lines = [
+        f"{zone}:{port}" + (f" on {host}" if host else "")
+        for (host, port), served in server.running.servers.items()
+        for zone in served.zones
+    ]
+    system = f"{platform.system().lower()}/{platform.machine()}"
+    return [*lines, f"kdns-{VERSION}", f"{system}, Python {platform.python_version()}"]
+
+
+def _greeting_without_corefile(server: Server, options: Options) -> list[str]:
+    host, port = server.addresses[0]
+    places = " and ".join(map(show, server.addresses))
+    others = ", ".join(server.running.upstreams)
+    about = [line for cluster in server.clusters.running for line in cluster.about]
+    pages = [show(address) for address in server.http.values()]
+    zone = options.settings.zones[0]
+    return [
+        f"kdns {VERSION}",
+        *about,
+        f"other names go to {others}" if others else "other names are refused",
+        f"listening on {places}, UDP and TCP",
+        *(f"/ready, /health and /metrics on http://{page}" for page in pages),
+        f"try: dig -p {port} @{host} dns-version.{zone} TXT",
+    ]
+
+
+# -- options ------------------------------------------------------------------------------------
+
+
+def _wanted(arguments: argparse.Namespace) -> FromCorefile | Options:
+    """Decide between a Corefile and options, or raise UsageError where there are both."""
+    given = [action for action in _standalone(arguments) if action]
+    if arguments.conf or (not given and COREFILE.exists()):
+        if given:
+            raise UsageError(f"{given[0]} has no effect with -conf: it belongs into the Corefile")
+        port = COREFILE_PORT if arguments.port is None else arguments.port
+        return FromCorefile(arguments.conf or str(COREFILE), port)
+    return Options(
+        source=source.source(arguments),
+        settings=source.settings(arguments),
+        port=STANDALONE_PORT if arguments.port is None else arguments.port,
+        bind=tuple(arguments.bind),
+        upstream=_upstream(arguments.upstream),
+        admin=arguments.admin,
+    )
+
+
+def _standalone(arguments: argparse.Namespace) -> list[str]:
+    """Return the options in use that only a server without a Corefile has."""
+    parser = argparse.ArgumentParser()
+    source.add(parser)
+    _add_standalone(parser.add_argument_group())
+    return [
+        action.option_strings[0]
+        for action in parser._actions  # noqa: SLF001 - argparse shows them nowhere else
+        if action.dest != "help" and getattr(arguments, action.dest) != action.default
+    ]
+
+
+def _upstream(words: list[str] | None) -> tuple[str, ...] | None:
+    if words is None:
+        return None
+    if "none" in words and len(words) > 1:
+        raise UsageError("--upstream none stands alone")
+    return () if words == ["none"] else tuple(words)
+
+
+def _add_corefile(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("as CoreDNS").add_argument
+    add(
+        "-conf",
+        "--conf",
+        default="",
+        metavar="FILE",
+        help="Corefile to run, stdin for standard input (Corefile, where there is one)",
+    )
+    add(
+        "-dns.port",
+        "--dns.port",
+        "-p",
+        dest="port",
+        type=Number(0, MAX_PORT),
+        metavar="PORT",
+        help="UDP and TCP port, 0 for a free one (53 with a Corefile, 1053 without)",
+    )
+    add("-pidfile", "--pidfile", default="", metavar="FILE", help="write the process id there")
+    add("-plugins", "--plugins", action="store_true", help="list the plugins and exit")
+    add("-quiet", "--quiet", action="store_true", help="print nothing at the start")
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    _add_standalone(parser.add_argument_group("network"))
+
+
+def _add_standalone(group: "argparse._ArgumentGroup") -> None:
+    add = group.add_argument
+    add(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="ADDR",
+        help="address to listen on, 0.0.0.0 or :: for all; repeatable (loopback)",
+    )
+    add(
+        "--upstream",
+        action="append",
+        metavar="ADDR[:PORT]|none",
+        help="where other names are asked; repeatable (resolv.conf)",
+    )
+    add(
+        "--admin",
+        type=place,
+        metavar="ADDR:PORT",
+        help="serve /ready, /health and /metrics over HTTP (nowhere)",
+    )
