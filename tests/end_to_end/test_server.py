@@ -5,16 +5,19 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 
+import dns.asyncquery
 import dns.message
 import pytest
+from msgspec.structs import replace
 
-from kdns.chain import Answer, Handler, Relay, Request, Response
+from kdns.chain import FIXED, Address, Answer, Handler, Relay, Request, Response
 from kdns.errors import UsageError
-from kdns.server.listeners import Address, listening
+from kdns.server.listeners import Listener
 from kdns.server.responder import Responder
+from kdns.server.routes import Route, Routes
 from kdns.server.table import AnswerTable
 from kdns.server.tcp import TcpLimits, TcpServer
-from kdns.wire import records
+from kdns.wire import names, records
 from kdns.wire.message import Sections
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -26,10 +29,18 @@ def _a(request: Request) -> Answer:
 
 @asynccontextmanager
 async def _server(
-    chain: Handler, limits: TcpLimits | None = None, hosts: tuple[str, ...] = ("127.0.0.1",)
+    chain: Handler, limits: TcpLimits | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[Address]:
-    async with listening(hosts, 0, Responder(chain, AnswerTable()), limits) as [address]:
-        yield address
+    listener = Listener(host, 0)
+    try:
+        await listener.start(_responder(chain), limits or TcpLimits())
+        yield listener.addresses[0]
+    finally:
+        await listener.close()
+
+
+def _responder(chain: Handler) -> Responder:
+    return Responder(Routes([Route(names.ROOT, ".", chain)]), AnswerTable())
 
 
 @asynccontextmanager
@@ -233,18 +244,19 @@ def test_closing_ends_what_waits() -> None:
 
 def test_both_transports_have_the_same_port_on_every_address() -> None:
     async def test() -> None:
-        responder = Responder(_at_once, AnswerTable())
-        async with listening(("127.0.0.1", "127.0.0.2"), 0, responder) as addresses:
-            [(_, one), (_, two)] = addresses
-            assert one == two != 0
+        listener = Listener("", 0)
+        ports = {port for _, port in listener.addresses}
+        await listener.close()
+        assert len(ports) == 1
+        assert 0 not in ports
 
     asyncio.run(test())
 
 
 def test_a_host_name_is_no_address() -> None:
     async def test() -> None:
-        with pytest.raises(UsageError, match="cannot listen on localhost: expected an IP address"):
-            async with _server(_at_once, hosts=("localhost",)):
+        with pytest.raises(UsageError, match="cannot listen on example: expected an IP address"):
+            async with _server(_at_once, host="example"):
                 pass
 
     asyncio.run(test())
@@ -262,7 +274,7 @@ def test_tcp_is_closed_for_good_even_if_the_client_never_reads() -> None:
         async def chain(_: Request) -> Response:
             return Relay(reply)
 
-        server = TcpServer(Responder(chain, AnswerTable()), TcpLimits(idle=0.1, write=0.1))
+        server = TcpServer(_responder(chain), TcpLimits(idle=0.1, write=0.1))
         listening_socket = socket.create_server(("127.0.0.1", 0))
         await server.start(listening_socket)
         with ExitStack() as stack:
@@ -307,5 +319,89 @@ def test_a_busy_connection_lets_others_have_their_turn() -> None:
                 turns += 1
 
         assert turns >= 500
+
+    asyncio.run(test())
+
+
+def _big(request: Request) -> Answer:
+    """5,000 octets of addresses: more than goes out with a batch."""
+    owner = request.query.asked
+    many = (records.address(owner, 5, number.to_bytes(4)) for number in range(310))
+    return Answer(Sections(answer=tuple(many)), FIXED)
+
+
+@pytest.fixture(params=["in batches", "one by one"])
+def batched(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to drain a socket; the second is for systems without recvmmsg."""
+    if request.param == "one by one":
+        monkeypatch.setattr("kdns.server.udp.available", lambda: False)
+
+
+@pytest.mark.usefixtures("batched")
+def test_prepared_long_and_new_answers_leave_in_one_batch() -> None:
+    async def chain(request: Request) -> Response:
+        if request.query.name.startswith(b"\3big"):
+            return _big(request)
+        return replace(_a(request), owners=FIXED)
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        async with _server(chain) as address:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.setblocking(False)
+                await loop.sock_connect(client, address)
+                names = ["one.", "big.", "two.", "big.", "one.", "new."]
+                for again in range(4):
+                    asked = {}
+                    for name in names:
+                        query = dns.message.make_query(name, "A", use_edns=0, payload=60_000)
+                        asked[query.id] = name
+                        client.send(query.to_wire())
+                    async with asyncio.timeout(5):
+                        for _ in names:
+                            reply = dns.message.from_wire(await loop.sock_recv(client, 65_535))
+                            assert _name(reply) == asked.pop(reply.id), again
+                            expected = 310 if _name(reply) == "big." else 1
+                            assert len(reply.answer[0]) == expected
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "later"])
+@pytest.mark.parametrize("asked", ["127.0.0.1", "127.0.0.9", "::1"])
+def test_a_reply_leaves_from_the_address_that_was_asked(asked: str, *, waits: bool) -> None:
+    if ":" in asked and not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+
+    async def chain(request: Request) -> Response:
+        if waits:
+            await asyncio.sleep(0.01)
+        return replace(_a(request), owners=FIXED)
+
+    async def test() -> None:
+        async with _server(chain, host="") as (_, port):
+            for _ in range(3):
+                query = dns.message.make_query("x.", "A")
+                # dnspython refuses a reply from anywhere else.
+                await dns.asyncquery.udp(query, asked, port=port, timeout=5)
+
+    asyncio.run(test())
+
+
+def test_garbage_among_queries_costs_nobody_an_answer() -> None:
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        async with _server(_at_once) as address:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.setblocking(False)
+                await loop.sock_connect(client, address)
+                for size in (0, 1, 11, 4096, 20_000):
+                    client.send(bytes(size))
+                    client.send(dns.message.make_query("x.", "A").to_wire())
+                async with asyncio.timeout(5):
+                    good = 0
+                    while good < 5:
+                        reply = await loop.sock_recv(client, 65_535)
+                        good += len(reply) > 12
 
     asyncio.run(test())

@@ -1,14 +1,15 @@
 import pytest
 
-from kdns.chain import Answer
+from kdns.chain import Answer, Serial
 from kdns.kube.changes import Apply
 from kdns.kube.objects import Namespace
-from kdns.server.packets import Rotating, Serial, pack
-from kdns.server.table import MAX_FORMS, MAX_KEY, AnswerTable
+from kdns.server.packets import Packet, Rotating, pack
+from kdns.server.table import MAX_FORMS, MAX_KEY, AnswerTable, Door
 from kdns.wire import codes, records
 from kdns.wire.message import Message, Sections
 from tests.cluster import F1, Cluster, endpoints, headless, lines, service
 
+UDP: Door = ("udp", "1")
 ONE, TWO = ("service", "a", "one"), ("service", "a", "two")
 
 
@@ -19,7 +20,7 @@ def _answer(*owners: tuple[str, ...]) -> Answer:
 def _promote(table: AnswerTable, question: bytes, answer: Answer, packet: bytes = b"p") -> None:
     table.put(question, answer)
     table.answer(question)
-    table.put_packet(question, "udp", b"key of " + question, packet)
+    table.put_packet(question, UDP, b"key of " + question, Packet(packet))
 
 
 def test_an_answer_goes_with_any_of_its_owners() -> None:
@@ -29,7 +30,7 @@ def test_an_answer_goes_with_any_of_its_owners() -> None:
     table.drop([TWO])
 
     assert table.answer(b"q") is None
-    assert not table.packets["udp"]
+    assert not table.packets[UDP]
     assert table.octets == 0
     assert len(table) == 0
 
@@ -42,15 +43,15 @@ def test_an_owner_takes_only_its_own() -> None:
     table.drop([TWO])
 
     assert table.answer(b"q") is not None
-    assert list(table.packets["udp"]) == [b"key of q"]
+    assert list(table.packets[UDP]) == [b"key of q"]
 
 
 def test_a_first_answer_makes_no_packet() -> None:
     table = AnswerTable()
     table.put(b"q", _answer(ONE))
-    table.put_packet(b"q", "udp", b"key", b"p")
+    table.put_packet(b"q", UDP, b"key", Packet(b"p"))
 
-    assert not table.packets["udp"]
+    assert not table.packets[UDP]
 
 
 def test_a_flood_of_names_asked_once_leaves_the_working_set() -> None:
@@ -70,24 +71,24 @@ def test_the_oldest_goes_when_the_table_is_full(bounds: dict[str, int]) -> None:
     for number in range(5):
         _promote(table, b"%d" % number, _answer(ONE), b"0123456789")
 
-    assert [key[-1:] for key in table.packets["udp"]] == [b"2", b"3", b"4"]
+    assert [key[-1:] for key in table.packets[UDP]] == [b"2", b"3", b"4"]
 
 
 def test_one_question_has_few_forms() -> None:
     table = AnswerTable()
     _promote(table, b"q", _answer(ONE))
     for number in range(100):
-        table.put_packet(b"q", "udp", b"cookie %d" % number, b"p")
+        table.put_packet(b"q", UDP, b"cookie %d" % number, Packet(b"p"))
 
-    assert len(table.packets["udp"]) == MAX_FORMS
+    assert len(table.packets[UDP]) == MAX_FORMS
 
 
 def test_a_padded_query_makes_no_packet() -> None:
     table = AnswerTable()
     _promote(table, b"q", _answer(ONE))
-    table.put_packet(b"q", "udp", bytes(MAX_KEY + 1), b"p")
+    table.put_packet(b"q", UDP, bytes(MAX_KEY + 1), Packet(b"p"))
 
-    assert list(table.packets["udp"]) == [b"key of q"]
+    assert list(table.packets[UDP]) == [b"key of q"]
 
 
 def test_missing_names_that_are_asked_twice_push_out_only_missing_names() -> None:
@@ -97,7 +98,7 @@ def test_missing_names_that_are_asked_twice_push_out_only_missing_names() -> Non
     for number in range(100):
         _promote(table, b"%d" % number, missing)
 
-    assert b"key of q" in table.packets["udp"]
+    assert b"key of q" in table.packets[UDP]
     assert len(table) == 11
 
 
@@ -123,7 +124,7 @@ def test_udp_never_finds_what_was_prepared_for_tcp() -> None:
             len(cluster.ask("big.testns.svc.cluster.local. A", transport="tcp").answer[0]) == 1000
         )
 
-    assert not cluster.table.packets["udp"]
+    assert not cluster.table.packets[UDP]
     assert len(cluster.ask("big.testns.svc.cluster.local. A").answer[0]) == 29
 
 
@@ -144,7 +145,7 @@ def test_a_truncated_set_shows_every_address_in_turn() -> None:
 
 
 def test_addresses_stay_where_rotation_is_off() -> None:
-    assert pack(Message(b"<", b"AABB", 2, 2, b">"), Serial(), rotate=False) == b"<AABB>"
+    assert pack(Message(b"<", b"AABB", 2, 2, b">"), Serial(), rotate=False).body == b"<AABB>"
 
 
 def test_a_prepared_negative_answer_shows_the_serial_of_the_moment() -> None:
