@@ -6,24 +6,28 @@ is put together is ``configuration``; the command line is ``cli``.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import TypeVar
 
 from msgspec import Struct
+from prometheus_client import Metric
 
 from kdns import configuration, standalone
 from kdns.assembly import Check
 from kdns.chain import Address
 from kdns.cluster import Clusters, FromCluster, FromManifests, FromObjects
-from kdns.configuration import Configuration
+from kdns.configuration import Configuration, Served
 from kdns.corefile import parser
 from kdns.corefile.syntax import Corefile
-from kdns.errors import KdnsError
+from kdns.crew import Crew
+from kdns.errors import KdnsError, UsageError
 from kdns.informers import InformerCollector
 from kdns.kube.status import Status
 from kdns.metrics import EnabledPlugins, Metrics
 from kdns.server.collector import TrafficCollector
-from kdns.server.http import HttpListener
+from kdns.server.http import HttpListener, Page
 from kdns.server.listeners import Listener
 from kdns.server.tally import Tally
 from kdns.standalone import Options, kubeadm
@@ -32,8 +36,17 @@ __all__ = ["FromCluster", "FromManifests", "FromObjects", "Options", "kubeadm", 
 
 log = logging.getLogger(__name__)
 
+SCRAPE = 2.0
+"""Seconds that a scrape waits for all workers together."""
 PORT = 53
 """Of zones without a port in a Corefile."""
+
+
+class FromParent(Struct, frozen=True):
+    """What a worker process is started with: its parent has read the Corefile."""
+
+    corefile: Corefile = Corefile("", (), ())
+    port: int = 0
 
 
 class FromCorefile(Struct, frozen=True):
@@ -63,16 +76,21 @@ async def serving(wanted: Options | FromCorefile) -> AsyncIterator["Server"]:
 class Server:
     """A running server: what outlives its configurations, and the one that runs now."""
 
-    def __init__(self, wanted: Options | FromCorefile) -> None:
+    def __init__(
+        self, wanted: Options | FromCorefile | FromParent, clusters: Clusters | None = None
+    ) -> None:
+        """``clusters`` are given to a worker process, which follows none itself."""
         self.metrics = Metrics()
-        self.clusters = Clusters()
+        self.clusters = clusters or Clusters(self.metrics)
+        self.crew = Crew(self.clusters, self.stop)
+        """Who answers in the place of this process, where ``multisocket`` asks for that."""
         self._enabled = EnabledPlugins()
         self._tallies: dict[str, Tally] = {}
         self.ending = False
         """Whether the process was asked to end: it still answers, but is not ready any more."""
         self.stopped = asyncio.Event()
         """Set when the server must not go on; ``status`` is then the exit status."""
-        self.status = 0
+        self.status, self.why = 0, ""
         self._wanted = wanted
         self._running: Configuration | None = None
         self._resources: list[AbstractAsyncContextManager[object]] = []
@@ -100,6 +118,11 @@ class Server:
         """Return where it listens, UDP and TCP, free ports replaced."""
         return tuple(address for one in self._listeners.values() for address in one.addresses)
 
+    def port_of(self, address: Address) -> int:
+        """Return the port of a server, a free one replaced."""
+        listener = self._listeners.get(address)
+        return address[1] if listener is None else listener.addresses[0][1]
+
     @property
     def http(self) -> dict[Address, Address]:
         """Return where pages are served: as wanted, and as bound."""
@@ -122,10 +145,31 @@ class Server:
         return self._tallies.setdefault(server, Tally())
 
     def checks(self) -> Mapping[str, Check]:
-        """Return whether each plugin is ready."""
-        return {} if self._running is None else self._running.checks
+        """Return whether each plugin is ready; before anything is answered nothing is."""
+        if self._running is None:
+            return {"server": lambda: False}
+        crew: dict[str, Check] = {"multisocket": self.crew.ready} if self.crew.size else {}
+        return self._running.checks | crew
 
     # -- what can be done -----------------------------------------------------------------------
+
+    @property
+    def _default_port(self) -> int:
+        """Return the port of zones without one."""
+        return self._wanted.port
+
+    @property
+    def is_worker(self) -> bool:
+        """Return whether a parent does for this process what only one of them may do."""
+        return isinstance(self._wanted, FromParent)
+
+    async def run(self, wanted: FromParent) -> None:
+        """Run what the parent has read; the first time, begin with it."""
+        self._wanted = wanted
+        if self._running is None:
+            await self.start()
+        else:
+            await self._change()
 
     async def start(self) -> None:
         """Bind, follow what is to be followed, and answer."""
@@ -133,21 +177,26 @@ class Server:
         self.metrics.add(TrafficCollector(loop, lambda: self.tallies))
         self.metrics.add(InformerCollector(lambda: self.statuses))
         self.metrics.add(self._enabled)
-        await self._change(self._read())
+        await self._change()
 
     async def reload(self) -> bool:
         """Read the Corefile again and change over to it; False where the old one stays."""
+        log.info("Reloading")
         try:
-            await self._change(self._read())
+            await self._change()
         except KdnsError as error:
-            log.error("plugin/reload: the old configuration stays: %s", error)  # noqa: TRY400
+            log.error("Reloading failed, the old configuration stays: %s", error)  # noqa: TRY400
             return False
+        except Exception:
+            log.exception("Reloading failed, the old configuration stays")
+            return False
+        log.info("Reloading complete")
         return True
 
     def stop(self, status: int, why: str) -> None:
         """End the server with an exit status, for a fault that must not go on."""
         log.critical("%s", why)
-        self.status = status
+        self.status, self.why = status, why
         self.stopped.set()
 
     async def say_farewell(self) -> None:
@@ -157,93 +206,183 @@ class Server:
         await asyncio.gather(*farewells)
 
     async def close(self) -> None:
-        """Stop listening, and let go of everything."""
-        for listener in self._listeners.values():
-            await listener.close()
-        for page in self._http.values():
-            page.close()
-        await _leave(self._resources)
-        await asyncio.gather(*self._retiring)
+        """Stop listening, answer what was asked if the end was asked for, let go of everything."""
+        async with self._changing:
+            closing = [
+                one.finish() if self.ending else one.close() for one in self._listeners.values()
+            ]
+            await asyncio.gather(*closing, self.crew.close())
+            for page in self._http.values():
+                page.close()
+            await _leave(self._resources)
+            await asyncio.gather(*self._retiring)
 
     # -- from one configuration to the next -----------------------------------------------------
 
+    async def _change(self) -> None:
+        """Read and change over, or raise and go on with what is running."""
+        async with self._changing, self.clusters.kept():
+            new = self._read()
+            opened = _Opened()
+            try:
+                self._bind(new, opened, self._is_apart)
+                await _enter(new, opened.resources)
+                # What shares a port with a socket that is answering takes queries from it once
+                # it is bound: so that is done at the end, when they can be answered.
+                self._bind(new, opened, lambda _: True)
+                if self._delegates(new):
+                    await self._delegate(new)
+            except BaseException:
+                await opened.close()
+                raise
+            await self._take_over(new, opened)
+
     def _read(self) -> Configuration:
         match self._wanted:
+            case FromCorefile(path="stdin") if self._running is not None:
+                raise UsageError("a Corefile from standard input cannot be read again")
             case FromCorefile(path, port):
                 return configuration.build(parser.load(path), port, self)
+            case FromParent(corefile, port):
+                return configuration.build(corefile, port, self)
             case Options():
                 return standalone.configure(self._wanted, self)
 
-    async def _change(self, new: Configuration) -> None:
-        """Change over to a configuration, or raise and go on with the old one."""
-        async with self._changing:
-            listeners: dict[Address, Listener] = {}
-            http: dict[Address, HttpListener] = {}
-            resources: list[AbstractAsyncContextManager[object]] = []
-            try:
-                self._bind(new, listeners, http)
-                await _enter(new, resources)
-            except BaseException:
-                await _discard(listeners, http, resources)
-                raise
-            # From here on nothing fails: the new sockets are bound, the new data is there.
-            for address, listener in listeners.items():
-                served = new.servers[address]
-                await listener.start(served.responder, served.limits)
-            before, self._running = self._running, new
-            old, self._resources = self._resources, resources
-            self._enabled.rows = new.enabled
-            await self._take_over(new, listeners, http)
-            if before is not None:
-                before.flush()
-            for one in new.blocks:
-                for beginning in one.block.beginnings:
-                    beginning()
-            self._retire(old)
+    def _is_apart(self, address: Address) -> bool:
+        """Whether nothing that is running has a port."""
+        return address[1] not in {port for _, port in (*self._listeners, *self._http)}
 
     def _bind(
-        self,
-        new: Configuration,
-        listeners: dict[Address, Listener],
-        http: dict[Address, HttpListener],
+        self, new: Configuration, opened: "_Opened", wanted: Callable[[Address], bool]
     ) -> None:
+        """Bind those addresses of a configuration that are wanted and not bound yet."""
         free = 0
-        for (host, port), served in new.servers.items():
-            if (host, port) not in self._listeners:
-                listener = Listener(host, port or free, shared=served.shared)
-                listeners[(host, port)] = listener
-                # A free port is the same on every address that wants one.
-                free = free or (0 if port else listener.addresses[0][1])
-        for address, pages in new.pages.items():
-            if address not in self._http:
-                http[address] = HttpListener(*address, pages)
+        for address, served in self._own(new).items():
+            if address in self._listeners or address in opened.listeners or not wanted(address):
+                continue
+            host, port = address
+            others = served.shared or self.is_worker or bool(self.crew.size)
+            shared = self._share(self._listeners, port) or others
+            listener = opened.listeners[address] = Listener(host, port or free, shared=shared)
+            # A free port is the same on every address that wants one.
+            free = free or (0 if port else listener.addresses[0][1])
+        for address, pages in self._pages(new).items():
+            if address not in self._http and address not in opened.http and wanted(address):
+                shared = self._share(self._http | opened.http, address[1])
+                opened.http[address] = HttpListener(*address, pages, shared=shared)
 
-    async def _take_over(
-        self,
-        new: Configuration,
-        listeners: dict[Address, Listener],
-        http: dict[Address, HttpListener],
-    ) -> None:
-        """Put the new chains behind the sockets that stay, and close those that nobody wants."""
-        for address in [*self._listeners]:
-            if address in new.servers:
-                served = new.servers[address]
+    def _share(self, bound: Mapping[Address, Listener | HttpListener], port: int) -> bool:
+        """Have those that have a port share it; False where nobody has it."""
+        rivals = [one for (_, taken), one in bound.items() if port and taken == port]
+        for rival in rivals:
+            rival.share()
+        return bool(rivals)
+
+    async def _take_over(self, new: Configuration, opened: "_Opened") -> None:
+        """Answer with a new configuration from now on. Nothing fails here: all is bound."""
+        for address, listener in opened.listeners.items():
+            served = new.servers[address]
+            await listener.start(served.responder, served.limits)
+        before, self._running = self._running, new
+        old, self._resources = self._resources, opened.resources
+        self._enabled.rows = new.enabled
+        self._retire(self._replace(new, opened), old)
+        if before is not None:
+            before.flush()
+        for one in new.blocks:
+            for beginning in one.block.beginnings:
+                beginning()
+        if self.crew.size and not self._delegates(new):
+            await self._recall()
+
+    def _replace(self, new: Configuration, opened: "_Opened") -> list[Listener]:
+        """Put the new chains behind the sockets that stay; return those that nobody wants."""
+        own, its_pages = self._own(new), self._pages(new)
+        for address, served in own.items():
+            if address in self._listeners:
                 self._listeners[address].use(served.responder, served.limits)
-            else:
-                await self._listeners.pop(address).close()
-        for address in [*self._http]:
-            if address in new.pages:
-                self._http[address].pages = new.pages[address]
-            else:
-                self._http.pop(address).close()
-        self._listeners |= listeners
-        self._http |= http
+        for address, pages in its_pages.items():
+            if address in self._http:
+                self._http[address].pages = pages
+        unwanted = [one for address, one in self._listeners.items() if address not in own]
+        for address in self._http.keys() - its_pages.keys():
+            self._http[address].close()
+        self._listeners = _of(own, self._listeners | opened.listeners)
+        self._http = _of(its_pages, self._http | opened.http)
+        return unwanted
 
-    def _retire(self, old: list[AbstractAsyncContextManager[object]]) -> None:
-        """Leave the old resources beside the answering: queries may still wait in their chain."""
-        task = asyncio.create_task(_leave(old))
+    # -- several processes ----------------------------------------------------------------------
+
+    def _delegates(self, new: Configuration) -> bool:
+        """Whether workers answer in the place of this process."""
+        return new.workers > 1 and not self.is_worker
+
+    def _own(self, new: Configuration) -> dict[Address, Served]:
+        """Return what this process answers itself."""
+        return {} if self._delegates(new) else new.servers
+
+    def _pages(self, new: Configuration) -> dict[Address, dict[str, Page]]:
+        """Return what this process serves over HTTP; of several the parent does."""
+        return {} if self.is_worker else new.pages
+
+    async def _delegate(self, new: Configuration) -> None:
+        """Have workers run a configuration. Raises UsageError where they cannot."""
+        if new.corefile is None or any(port == 0 for _, port in new.servers):
+            raise UsageError("multisocket: every process would have a free port of its own")
+        for _, port in new.servers:
+            self._share(self._listeners, port)
+        await self.crew.run(new.corefile, self._default_port, new.workers)
+        self.metrics.elsewhere = partial(self._reports, asyncio.get_running_loop())
+
+    async def _recall(self) -> None:
+        """Let the workers go: this process answers."""
+        self.metrics.elsewhere = None
+        crew, self.crew = self.crew, Crew(self.clusters, self.stop)
+        await crew.close()
+
+    def _reports(self, loop: asyncio.AbstractEventLoop) -> list[Metric]:
+        """Return the metrics of the workers; called on the thread of a scrape."""
+        refreshed = asyncio.run_coroutine_threadsafe(self.crew.refresh(), loop)
+        with suppress(TimeoutError):
+            refreshed.result(SCRAPE)
+        return self.crew.families()
+
+    def _retire(
+        self, listeners: list[Listener], resources: list[AbstractAsyncContextManager[object]]
+    ) -> None:
+        """Leave what was, beside the answering: queries may still wait in its chains."""
+
+        async def leave() -> None:
+            await asyncio.gather(*(listener.finish() for listener in listeners))
+            await _leave(resources)
+
+        task = asyncio.create_task(leave())
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+
+class _Opened:
+    """What was opened for a configuration that does not run yet."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[Address, Listener] = {}
+        self.http: dict[Address, HttpListener] = {}
+        self.resources: list[AbstractAsyncContextManager[object]] = []
+
+    async def close(self) -> None:
+        """Undo everything: the change failed."""
+        for listener in self.listeners.values():
+            await listener.close()
+        for page in self.http.values():
+            page.close()
+        await _leave(self.resources)
+
+
+T = TypeVar("T")
+
+
+def _of(wanted: Iterable[Address], bound: Mapping[Address, T]) -> dict[Address, T]:
+    return {address: bound[address] for address in wanted}
 
 
 async def _enter(new: Configuration, entered: list[AbstractAsyncContextManager[object]]) -> None:
@@ -259,16 +398,3 @@ async def _leave(resources: Sequence[AbstractAsyncContextManager[object]]) -> No
     for outcome in await asyncio.gather(*leaving, return_exceptions=True):
         if isinstance(outcome, Exception):
             log.error("a plugin did not end well: %r", outcome)
-
-
-async def _discard(
-    listeners: Mapping[Address, Listener],
-    http: Mapping[Address, HttpListener],
-    resources: Sequence[AbstractAsyncContextManager[object]],
-) -> None:
-    """Undo a change that failed."""
-    for listener in listeners.values():
-        await listener.close()
-    for page in http.values():
-        page.close()
-    await _leave(resources)

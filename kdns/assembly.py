@@ -38,6 +38,10 @@ class Runtime(Protocol):
         """Return the Corefile that is running; None where there is none."""
 
     @property
+    def is_worker(self) -> bool:
+        """Return whether this is one of several processes, whose parent does what one must do."""
+
+    @property
     def ending(self) -> bool:
         """Return whether the process was asked to end: it still answers, but is not ready."""
 
@@ -88,6 +92,7 @@ class Block:
         """Name of each plugin that can be not ready, and whether it is."""
         self.pages: dict[Address, dict[str, Page]] = {}
         self.resources: list[AbstractAsyncContextManager[object]] = []
+        self.placements: list[Callable[[], None]] = []
         self.beginnings: list[Callable[[], None]] = []
         self.farewells: list[Callable[[], Awaitable[None]]] = []
         self.warnings: list[str] = []
@@ -96,6 +101,10 @@ class Block:
     def during(self, resource: AbstractAsyncContextManager[object]) -> None:
         """Enter a context while the configuration runs, before its first query."""
         self.resources.append(resource)
+
+    def when_placed(self, placement: Callable[[], None]) -> None:
+        """Call this once ``addresses`` are known: every block was set up, and nothing runs."""
+        self.placements.append(placement)
 
     def when_running(self, beginning: Callable[[], None]) -> None:
         """Call this on the event loop once the configuration is the one that answers."""

@@ -7,20 +7,23 @@ clusters over as they are, with nothing listed again. Knows no DNS.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from msgspec import Struct
 
-from kdns.kube.changes import Apply, Change
+from kdns.informers import Meters
+from kdns.kube.changes import Apply, Change, Sink
 from kdns.kube.manifests import ManifestSource
+from kdns.kube.objects import Kind
 from kdns.kube.owners import EVERYTHING, Owner
 from kdns.kube.resources import Selection
 from kdns.kube.snapshot import Contents, Keeper, load
 from kdns.kube.status import Status, moment, staleness
 from kdns.kube.store import Store
+from kdns.metrics import Metrics
 
 if TYPE_CHECKING:
     from kdns.kube.connect import Access
@@ -65,6 +68,8 @@ class FromObjects(Struct, frozen=True):
 
     name: str = ""
     """Tells one such store from another."""
+    known: bool = True
+    """Whether whatever is in the store is all there is; else somebody says when it is."""
 
 
 From: TypeAlias = FromManifests | FromCluster | FromObjects
@@ -73,7 +78,9 @@ From: TypeAlias = FromManifests | FromCluster | FromObjects
 class Clusters:
     """The clusters of one server, by what they follow."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        """Without ``metrics`` nobody sees what is measured."""
+        self._meters = Meters(metrics or Metrics())
         self._known: dict[tuple[From, Selection], Cluster] = {}
 
     def get(self, source: From, selection: Selection) -> "Cluster":
@@ -84,25 +91,45 @@ class Clusters:
         key = (source, selection)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = Cluster(source, selection)
+            found = self._known[key] = Cluster(source, selection, self._meters)
         return found
+
+    def items(self) -> "list[tuple[tuple[From, Selection], Cluster]]":
+        """Return those that somebody uses, with what they follow."""
+        return [(key, one) for key, one in self._known.items() if one.used]
 
     @property
     def running(self) -> "list[Cluster]":
-        """Return those that somebody uses."""
-        self._known = {key: one for key, one in self._known.items() if one.used}
-        return list(self._known.values())
+        """Return those that somebody uses; any thread may ask."""
+        return [one for one in tuple(self._known.values()) if one.used]
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Let none end while a configuration is put together that may want it.
+
+        Those that ended before are forgotten: none begins again.
+        """
+        self._known = {key: one for key, one in self._known.items() if not one.ended}
+        async with AsyncExitStack() as stack:
+            for cluster in self.running:
+                await stack.enter_async_context(cluster)
+            yield
 
 
 class Cluster:
     """A store, and what feeds it while an ``async with`` block of any user runs."""
 
-    def __init__(self, source: From, selection: Selection) -> None:
+    def __init__(self, source: From, selection: Selection, meters: Meters) -> None:
+        self.meters = meters
         self.store = Store()
         self.synced = asyncio.Event()
         """Set when everything was listed once."""
         self.listeners: list[Touched] = []
+        self.watchers: list[Sink] = []
+        """Told of every change itself, after the listeners."""
         self.used = 0
+        self.ended = False
+        """Whether its last user is gone."""
         self._feed = _feed(source, selection, self)
         self._running = self._feed.running()
 
@@ -127,6 +154,7 @@ class Cluster:
                 await self._running.__aenter__()
             except BaseException:
                 self.used -= 1
+                self.ended = True
                 raise
         return self
 
@@ -139,11 +167,15 @@ class Cluster:
         """End with the last user."""
         self.used -= 1
         if not self.used:
+            self.ended = True
             await self._running.__aexit__(kind, error, trace)
 
     def take(self, change: Change) -> None:
         """Take in a change and tell what it touched."""
         self._tell(self.store.apply(change))
+        for watcher in self.watchers:
+            watcher(change)
+        self.meters.programming.took(change, self.store)
 
     def unlisted(self, statuses: Iterable[Status]) -> None:
         """Note the namespaces in which something could not be listed: nothing is missing there."""
@@ -151,6 +183,15 @@ class Cluster:
         if now != self.store.unlisted:
             self.store.unlisted = now
             self._tell((EVERYTHING,))
+
+    def know(self, stale: str, unlisted: frozenset[tuple[Kind, str]], serial: int) -> None:
+        """Take over what another process knows of the same cluster beside its objects."""
+        store = self.store
+        new = stale, unlisted
+        changed = new != (store.stale, store.unlisted)
+        store.stale, store.unlisted = new
+        store.serial = max(store.serial, serial)
+        self._tell((EVERYTHING,) if changed else ())
 
     def age(self, stale: str) -> None:
         """Say in all answers from now on that they may be out of date, or no longer."""
@@ -170,7 +211,7 @@ def _feed(source: From, selection: Selection, cluster: Cluster) -> "_Feed":
         case FromCluster():
             return _Following(source, selection, cluster)
         case FromObjects():
-            return _Program(cluster)
+            return _Program(cluster, known=source.known)
 
 
 class _Program:
@@ -179,8 +220,9 @@ class _Program:
     about = ("serving objects of this program",)
     statuses: tuple[Status, ...] = ()
 
-    def __init__(self, cluster: Cluster) -> None:
-        cluster.synced.set()
+    def __init__(self, cluster: Cluster, *, known: bool) -> None:
+        if known:
+            cluster.synced.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -228,7 +270,13 @@ class _Following:
 
         self._cluster = cluster
         access = Access(wanted.kubeconfig, wanted.context, endpoint=wanted.endpoint, tls=wanted.tls)
-        self._source = ApiSource(self._take, access, selection, told=self._told)
+        self._source = ApiSource(
+            self._take,
+            access,
+            selection,
+            told=self._told,
+            measures=cluster.meters.requests,
+        )
         self._warm = ""
         self._kept = 0.0
         self._keeper: Keeper | None = None

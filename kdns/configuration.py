@@ -37,6 +37,10 @@ def _found() -> dict[str, Setup]:
 PLUGINS: Mapping[str, Setup] = _found()
 
 
+ONCE = frozenset({"health", "multisocket", "ready", "reload"})
+"""What the parent of several processes does for all of them."""
+
+
 class Assembled(Struct, frozen=True):
     """A server block that was put together."""
 
@@ -91,7 +95,8 @@ class Configuration(Struct, frozen=True):
             for one in self.blocks
             for address in one.block.addresses
             for key in one.keys
-            for name, _ in one.plugins
+            for name, plugin in one.plugins
+            if plugin is not None
         ]
 
     @property
@@ -107,6 +112,11 @@ class Configuration(Struct, frozen=True):
         """Count the prepared packets that were sent until now."""
         for served in self.servers.values():
             served.responder.table.flush()
+
+    @property
+    def workers(self) -> int:
+        """Return how many processes are to answer (``multisocket``)."""
+        return max((one.block.workers for one in self.blocks), default=1)
 
     @property
     def warnings(self) -> list[str]:
@@ -136,6 +146,8 @@ def combine(
     for one in blocks:
         places = [(address, key) for key in one.keys for address in _places(one, key, default_port)]
         one.block.addresses = tuple(dict.fromkeys(address for address, _ in places))
+        for placement in one.block.placements:
+            placement()
         for address, key in places:
             wanted.setdefault(address, []).append((one, key))
     ports = Counter(port for _, port in wanted if port)
@@ -154,7 +166,8 @@ def _assemble(source: ServerBlock, runtime: Runtime) -> Assembled:
     named: dict[str, list[Directive]] = {}
     for directive in source.directives:
         named.setdefault(directive.name.text, []).append(directive)
-    order = (name for name in directives.ORDER if name in named)
+    skipped = ONCE if runtime.is_worker else frozenset()
+    order = (name for name in directives.ORDER if name in named and name not in skipped)
     plugins = tuple((name, PLUGINS[name](named[name], block)) for name in order)
     return Assembled(its_keys, block, plugins, source)
 

@@ -4,7 +4,7 @@ A plugin asks for its metrics by name at every setup and gets those that exist: 
 count. Knows no DNS.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 SECONDS = tuple(0.00025 * 2**n for n in range(16))
 """Upper bounds of the time buckets that CoreDNS uses: 0.25 ms to 8.2 s."""
@@ -33,7 +34,17 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._made: dict[str, MetricWrapperBase] = {}
+        self._added: set[str] = set()
         self._process = False
+        self.elsewhere: Callable[[], Iterable[Metric]] | None = None
+        """Returns the metrics of other processes of the server; asked on the scrape's thread."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families of the registry, those of other processes added."""
+        if self.elsewhere is None:
+            yield from self.registry.collect()
+        else:
+            yield from merged([self.registry.collect(), self.elsewhere()])
 
     def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         """Return the counter of this name; ``_total`` is part of it."""
@@ -56,6 +67,12 @@ class Metrics:
     def add(self, collector: Collector) -> None:
         """Have a collector asked at every scrape."""
         self.registry.register(collector)
+
+    def add_once(self, name: str, make: Callable[[], Collector]) -> None:
+        """Have a collector asked at every scrape, unless there is one of this name already."""
+        if name not in self._added:
+            self._added.add(name)
+            self.registry.register(make())
 
     def measure_process(self) -> None:
         """Have memory, processor time and descriptors of the process measured at every scrape."""
@@ -105,3 +122,29 @@ class EnabledPlugins(Collector):
         for row in dict.fromkeys(self.rows):
             family.add_metric((row.server, row.zone, row.view, row.name), 1)
         yield family
+
+
+_ADDED = ("coredns_cache_entries", "process_resident_memory_bytes", "process_virtual_memory_bytes")
+"""Gauges of which each process has a part; of all others every process has the same."""
+
+
+def merged(parts: Iterable[Iterable[Metric]]) -> list[Metric]:
+    """Add up the families of several processes, sample by sample."""
+    families: dict[str, Metric] = {}
+    values: dict[str, dict[tuple[str, frozenset[tuple[str, str]]], Sample]] = {}
+    for family in (family for part in parts for family in part):
+        if family.name not in families:
+            families[family.name] = Metric(family.name, family.documentation, family.type)
+        add = family.type != "gauge" or family.name in _ADDED
+        known = values.setdefault(family.name, {})
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            before = known.get(key)
+            if before is None:
+                known[key] = sample
+            else:
+                value = before.value + sample.value if add else max(before.value, sample.value)
+                known[key] = before._replace(value=value)
+    for name, family in families.items():
+        family.samples = list(values.get(name, {}).values())
+    return list(families.values())

@@ -69,7 +69,7 @@ def _shown(assembled: Assembled) -> str:
 class DryRuntime:
     """A runtime in which nothing ever runs."""
 
-    ending = False
+    ending = is_worker = False
     corefile: Corefile | None = None
 
     def __init__(self) -> None:

@@ -31,6 +31,7 @@ SWITCH_INTERVAL = 0.0005
 PAINT = 0.2
 """Seconds between two pictures of the progress on a terminal."""
 EXIT_OK, EXIT_AT_ONCE = 0, 2
+log = logging.getLogger(__name__)
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -43,6 +44,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until the process is asked to end; return the exit status."""
+    if arguments.extra:
+        words = " ".join(arguments.extra)
+        raise UsageError(f"extra command line arguments: {words} (see kdns --help)")
     if arguments.plugins:
         print("\n".join(f"dns.{name}" for name in sorted(configuration.PLUGINS)))
         return EXIT_OK
@@ -57,20 +61,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(wanted: FromCorefile | Options, arguments: argparse.Namespace) -> int:
-    # Whoever reads manifests from a pipe waits where the event loop hears nothing.
-    for number in _ENDING:
-        signal.signal(number, _leave)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    pidfile = Path(arguments.pidfile) if arguments.pidfile else None
+    _handle_early_signals()
     async with serving(wanted) as server:
-        _handle_signals(server)
-        if arguments.pidfile:
-            _write_pid(Path(arguments.pidfile))
+        _handle_signals(server, pidfile)
+        if pidfile is not None:
+            _write_pid(pidfile)
         if not arguments.quiet:
             print("\n".join(_greeting(server, wanted)), flush=True)
-        settling = asyncio.create_task(_settle(server))
+        settling = asyncio.create_task(_settle(server, drawn=_is_drawn(wanted)))
         await server.stopped.wait()
         settling.cancel()
+    _forget_pid(pidfile)
     return server.status
+
+
+def _handle_early_signals() -> None:
+    """Do what can be done while nothing is answered yet.
+
+    Whoever reads manifests from a pipe waits where the event loop hears nothing.
+    """
+    for number in _ENDING:
+        signal.signal(number, _leave)
+    signal.signal(signal.SIGQUIT, lambda *_: os._exit(EXIT_OK))
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:
@@ -78,8 +93,8 @@ def _leave(_number: int, _frame: object) -> NoReturn:
     raise SystemExit(EXIT_OK)
 
 
-def _handle_signals(server: Server) -> None:
-    """Do as CoreDNS does: behaviour.md is of caddy, whose signals these are."""
+def _handle_signals(server: Server, pidfile: Path | None) -> None:
+    """Do what CoreDNS does, in the words of its log."""
     loop = asyncio.get_running_loop()
     tasks: set[asyncio.Task[object]] = set()
 
@@ -92,41 +107,64 @@ def _handle_signals(server: Server) -> None:
         await server.say_farewell()
         server.stopped.set()
 
-    def asked(number: int) -> None:
+    def asked(number: signal.Signals, text: str) -> None:
         if not server.ending:
+            log.info("%s: %s", number.name, text)
             start(end)
         elif number == signal.SIGINT:
-            os._exit(EXIT_AT_ONCE)
+            leave(EXIT_AT_ONCE, "SIGINT: Force quit")
 
-    for number in _ENDING:
-        loop.add_signal_handler(number, asked, number)
-    loop.add_signal_handler(signal.SIGQUIT, os._exit, EXIT_OK)
-    loop.add_signal_handler(signal.SIGUSR1, start, server.reload)
+    def leave(status: int, text: str) -> None:
+        log.info("%s", text)
+        _forget_pid(pidfile)
+        os._exit(status)
+
+    def reload() -> None:
+        log.info("SIGUSR1: Reloading")
+        start(server.reload)
+
+    terminating = "Shutting down servers then terminating"
+    loop.add_signal_handler(signal.SIGTERM, asked, signal.SIGTERM, terminating)
+    loop.add_signal_handler(signal.SIGINT, asked, signal.SIGINT, "Shutting down")
+    quitting = "SIGQUIT: Quitting process immediately"
+    loop.add_signal_handler(signal.SIGQUIT, leave, EXIT_OK, quitting)
+    loop.add_signal_handler(signal.SIGUSR1, reload)
     # CoreDNS starts its successor here. In a pod nobody does that, and ending would be worse.
-    loop.add_signal_handler(signal.SIGUSR2, logging.warning, "SIGUSR2: upgrades are not done")
+    upgrading = "SIGUSR2: kdns does not replace itself by a new program"
+    loop.add_signal_handler(signal.SIGUSR2, log.warning, upgrading)
 
 
 def _write_pid(path: Path) -> None:
+    """Write the process id; without it everything else works, and so it does in CoreDNS."""
     try:
         path.write_text(f"{os.getpid()}\n")
     except OSError as error:
-        raise UsageError(f"-pidfile {path}: {error.strerror}") from error
+        log.error("-pidfile %s: %s", path, error.strerror)  # noqa: TRY400 - the text says it
 
 
-async def _settle(server: Server) -> None:
+def _forget_pid(path: Path | None) -> None:
+    if path is not None:
+        with suppress(OSError):
+            path.unlink()
+
+
+async def _settle(server: Server, *, drawn: bool) -> None:
     """Show the first sync, then let the collector forget what is there to stay."""
     for cluster in server.clusters.running:
-        if sys.stderr.isatty():
+        if drawn and cluster.statuses:
             await _show_progress(cluster)
         await cluster.synced.wait()
     # 100,000 endpoints need not be looked through at every full collection: 50 ms each.
     gc.freeze()
 
 
+def _is_drawn(wanted: FromCorefile | Options) -> bool:
+    """Whether somebody looks on: with a Corefile, what is printed is CoreDNS's."""
+    return isinstance(wanted, Options) and sys.stderr.isatty()
+
+
 async def _show_progress(cluster: Cluster) -> None:
-    """Draw the progress of the first sync over itself until it is complete."""
-    if cluster.synced.is_set():
-        return
+    """Draw the progress of the first sync over itself, at least once, until it is complete."""
     loop = asyncio.get_running_loop()
     began, done = loop.time(), False
     while not done:
@@ -151,9 +189,9 @@ def _greeting(server: Server, wanted: FromCorefile | Options) -> list[str]:
 def _greeting_of_corefile(server: Server) -> list[str]:
     """Print what CoreDNS prints: a line for each zone, the version, the platform."""
     lines = [
-        f"{zone}:{port}" + (f" on {host}" if host else "")
-        for (host, port), served in server.running.servers.items()
-        for zone in served.zones
+        f"{zone}:{server.port_of(address)}" + (f" on {address[0]}" if address[0] else "")
+        for address, served in server.running.servers.items()
+        for zone in sorted(served.zones)
     ]
     system = f"{platform.system().lower()}/{platform.machine()}"
     return [*lines, f"kdns-{VERSION}", f"{system}, Python {platform.python_version()}"]
@@ -165,14 +203,14 @@ def _greeting_without_corefile(server: Server, options: Options) -> list[str]:
     others = ", ".join(server.running.upstreams)
     about = [line for cluster in server.clusters.running for line in cluster.about]
     pages = [show(address) for address in server.http.values()]
-    zone = options.settings.zones[0]
+    version = f"dns-version.{options.settings.zones[0]}".rstrip(".") + "."
     return [
         f"kdns {VERSION}",
         *about,
         f"other names go to {others}" if others else "other names are refused",
         f"listening on {places}, UDP and TCP",
         *(f"/ready, /health and /metrics on http://{page}" for page in pages),
-        f"try: dig -p {port} @{host} dns-version.{zone} TXT",
+        f"try: dig -p {port} @{host} {version} TXT",
     ]
 
 
@@ -235,6 +273,8 @@ def _add_corefile(parser: argparse.ArgumentParser) -> None:
         metavar="PORT",
         help="UDP and TCP port, 0 for a free one (53 with a Corefile, 1053 without)",
     )
+    add("-version", "--version", action="version", version=f"kdns-{VERSION}")
+    add("extra", nargs="*", help=argparse.SUPPRESS)
     add("-pidfile", "--pidfile", default="", metavar="FILE", help="write the process id there")
     add("-plugins", "--plugins", action="store_true", help="list the plugins and exit")
     add("-quiet", "--quiet", action="store_true", help="print nothing at the start")

@@ -14,6 +14,7 @@ from typing import Self
 
 from kdns.kube.changes import Change, Sink
 from kdns.kube.connect import Access, Connection
+from kdns.kube.measures import Measures
 from kdns.kube.merge import Merger
 from kdns.kube.objects import Kind
 from kdns.kube.reflector import BATCH, Batch, Clock, Reflector, log
@@ -94,12 +95,14 @@ class ApiSource:
         wanted: Selection | None = None,
         *,
         told: Callable[[], None] = lambda: None,
+        measures: Measures | None = None,
         pace: Pace | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Read the configuration, or raise ``UsageError``; the network is not touched yet.
 
-        ``told`` is called, on the loop's thread, whenever ``statuses`` may have changed.
+        ``told`` is called, on the loop's thread, whenever ``statuses`` may have changed;
+        ``measures`` on the threads of the readers.
         """
         self._sink = sink
         self._told = told
@@ -109,7 +112,7 @@ class ApiSource:
         self._bridge: Bridge | None = None
         self._reflectors: tuple[Reflector, ...] = ()
         self._targets = targets(wanted or Selection())
-        self._connections = [Connection(self._access) for _ in self._targets]
+        self._connections = [Connection(self._access, measures) for _ in self._targets]
         self._mergers = _mergers(self._targets)
         self._statuses = {
             target: Status(target.kind, target.resource.name, target.namespace)

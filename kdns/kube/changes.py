@@ -23,6 +23,8 @@ class Apply(Struct, frozen=True, gc=False):
     """The object exists in this form."""
 
     object: Object
+    triggered: str = ""
+    """When the cause of a single change was, as an EndpointSlice says it (RFC 3339)."""
 
 
 class Delete(Struct, frozen=True, gc=False):

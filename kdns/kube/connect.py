@@ -22,6 +22,7 @@ from urllib3.response import BaseHTTPResponse
 
 from kdns.errors import UsageError
 from kdns.kube.exchange import Broken, Silent
+from kdns.kube.measures import FAILED, Measures
 from kdns.version import VERSION
 
 CHUNK = 65536
@@ -40,6 +41,17 @@ class Access(Struct, frozen=True):
     connect_timeout: float = 5.0
     read_timeout: float = 90.0
     """Longest silence on a connection. Bookmarks come every minute."""
+    endpoint: str = ""
+    """URL of the API server, where there is no kubeconfig."""
+    tls: tuple[str, str, str] = ("", "", "")
+    """Paths of certificate, key and CA certificate for ``endpoint``; empty for none."""
+
+    @property
+    def place(self) -> str:
+        """Say where the configuration comes from."""
+        if self.kubeconfig:
+            return f"kubeconfig {self.kubeconfig}"
+        return f"endpoint {self.endpoint}" if self.endpoint else "service account"
 
 
 class CutShort(Exception):
@@ -49,8 +61,9 @@ class CutShort(Exception):
 class Connection:
     """The connection of one reader, to be interrupted from any thread."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, measures: Measures | None = None) -> None:
         """Read the configuration; ``UsageError`` says what is wrong with it."""
+        self.measures = measures or Measures()
         self._access = access
         self._socket: socket.socket | None = None
         self._interrupted = False
@@ -72,8 +85,20 @@ class Connection:
         # A token file may end in a newline, which no header may.
         sent = {name: str(value).strip() for name, value in sent.items()}
         timeout = (self._access.connect_timeout, self._access.read_timeout)
-        reply = self._client.call_api(method, url, sent, _request_timeout=timeout)
-        return reply.response  # type: ignore[no-any-return]
+        try:
+            reply = self._client.call_api(method, url, sent, _request_timeout=timeout)
+        except Exception:
+            self.measures.answered(self.host, FAILED)
+            raise
+        response: BaseHTTPResponse = reply.response
+        self.measures.answered(self.host, str(response.status))
+        return response
+
+    @property
+    def host(self) -> str:
+        """Return host and port of the API server, as its URL has them, without credentials."""
+        url: str = self._client.configuration.host
+        return urlsplit(url).netloc.rpartition("@")[2]
 
     def renew(self) -> None:
         """Read the credentials again, all of them: token files, exec plugins, certificates."""
@@ -127,6 +152,8 @@ def configure(access: Access) -> Configuration:
             load_kube_config(
                 access.kubeconfig, access.context or None, configuration, persist_config=False
             )
+        elif access.endpoint:
+            _point_at(configuration, access)
         else:
             account = Path(access.service_account)
             token, authority = str(account / "token"), str(account / "ca.crt")
@@ -135,15 +162,25 @@ def configure(access: Access) -> Configuration:
     # The package checks little: a port where a name should be is an AttributeError, a socks proxy
     # an ImportError.
     except Exception as problem:
-        where = f"kubeconfig {access.kubeconfig}" if access.kubeconfig else "service account"
-        raise UsageError(f"{where}: {problem}") from problem
+        raise UsageError(f"{access.place}: {problem}") from problem
     if urlsplit(configuration.host).scheme not in {"http", "https"}:
         text = f"found server {configuration.host!r}, expected an http(s) URL"
-        raise UsageError(f"kubeconfig {access.kubeconfig}: {text}")
+        raise UsageError(f"{access.place}: {text}")
     # Otherwise urllib3 tries three times more, and sleeps through Retry-After uninterruptibly.
     configuration.retries = False
     configuration.socket_options = list(_socket_options())
     return configuration
+
+
+def _point_at(configuration: Configuration, access: Access) -> None:
+    """Use a URL and certificates, as ``endpoint`` and ``tls`` of a Corefile give them."""
+    configuration.host = access.endpoint.rstrip("/")
+    for path in filter(None, access.tls):
+        Path(path).read_bytes()  # the package would only say that something is wrong
+    certificate, key, authority = access.tls
+    configuration.cert_file = certificate or None
+    configuration.key_file = key or None
+    configuration.ssl_ca_cert = authority or None
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[list[bytearray]]:

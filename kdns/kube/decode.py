@@ -130,7 +130,7 @@ def _present(kind: Kind, event: _Event, only: frozenset[str]) -> Reply:
         return Skipped(meta.resource_version)
     if isinstance(shape, PodShape) and shape.gone:
         return _ended(meta, added=added)
-    return Seen(trim(shape), meta.resource_version, added)
+    return Seen(trim(shape), meta.resource_version, added, shape.triggered)
 
 
 def _ended(meta: Metadata, *, added: bool) -> Reply:

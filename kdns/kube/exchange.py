@@ -34,6 +34,8 @@ class Seen(Struct, frozen=True, gc=False):
     object: Object
     version: str
     added: bool = False
+    triggered: str = ""
+    """When the cause of the change was, if an EndpointSlice says so."""
 
 
 class Lost(Struct, frozen=True, gc=False):

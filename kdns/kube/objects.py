@@ -110,6 +110,22 @@ class EndpointSlice(Struct, frozen=True, gc=False):
         return self.namespace, self.name
 
 
+class PodDns(Struct, frozen=True, gc=False):
+    """What a Pod says about its resolv.conf; the default is what nearly every Pod says."""
+
+    policy: str = "ClusterFirst"
+    """``spec.dnsPolicy``: this, ``ClusterFirstWithHostNet``, ``Default`` or ``None``."""
+    host_network: bool = False
+    nameservers: tuple[str, ...] = ()
+    """These three are ``spec.dnsConfig``."""
+    searches: tuple[str, ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+    """Names and values; an option without a value has an empty one."""
+
+
+USUAL_DNS = PodDns()
+
+
 class Pod(Struct, frozen=True, gc=False):
     """A Pod that runs; Succeeded, Failed and terminating ones never get here."""
 
@@ -121,6 +137,7 @@ class Pod(Struct, frozen=True, gc=False):
     version: int = 0
     ips: tuple[str, ...] = ()
     """``status.podIPs``; the first one is ``status.podIP``."""
+    dns: PodDns = USUAL_DNS
 
     @property
     def key(self) -> Key:

@@ -157,7 +157,7 @@ class Reflector:
 
     def _exchange(self, request: Request) -> Generator[list[Reply]]:
         target = self.target
-        paged = isinstance(request, List)
+        paged, began = isinstance(request, List), self._clock.now()
         with closing(
             self._connection.get(target.path, query(target, request), compressed=paged)
         ) as response:
@@ -165,7 +165,9 @@ class Reflector:
                 after = response.headers.get("Retry-After", "")
                 yield [read_refusal(response.status, response.read(CHUNK), after)]
             elif paged:
-                yield [read_page(target.kind, response.read(decode_content=True), target.only)]
+                body = response.read(decode_content=True)
+                self._connection.measures.listed(self._connection.host, self._clock.now() - began)
+                yield [read_page(target.kind, body, target.only)]
             else:
                 yield [Opened()]
                 for portion in lines(response.stream(CHUNK)):

@@ -241,3 +241,14 @@ def _refusal(target: Target, reply: Refused) -> str:
 
 
 _CLUSTER_ROLE = "ClusterRole system:kdns"
+
+
+def readiness(statuses: Iterable[Status], now: float) -> tuple[bool, str]:
+    """Tell whether everything was listed once, and how each collection is doing.
+
+    Stale data are served, so they do not end readiness; the report says so.
+    """
+    known = list(statuses)
+    ready = all(status.known for status in known)
+    lines = ["OK" if ready else "not ready", *(describe(status, now) for status in known)]
+    return ready, "\n".join(lines) + "\n"

@@ -50,7 +50,7 @@ class Store:
         self._slices: dict[Owner, dict[str, EndpointSlice]] = {}
         self._by_cluster_ip = AddressIndex()
         self._by_endpoint = AddressIndex()
-        self._pods: dict[tuple[str, str], set[str]] = {}
+        self._by_pod = AddressIndex()
         self._sorted_addresses: list[str] | None = None
         self._derived: dict[Owner, dict[Hashable, Any]] = {}
 
@@ -87,9 +87,19 @@ class Store:
         found = [live.get(key) for key in self._by_endpoint.get(address)]
         return [item for item in found if isinstance(item, EndpointSlice)]
 
-    def has_pod(self, namespace: str, address: str) -> bool:
-        """Whether a running pod of the namespace has this address; takes an ``address_key``."""
-        return (namespace, address) in self._pods
+    def pod(self, namespace: str, name: str) -> Pod | None:
+        """Return the running Pod of that name."""
+        return _pod(self._objects["Pod"].get((namespace, name)))
+
+    def pods_at(self, address: str, namespace: str = "") -> list[Pod]:
+        """Return the running pods at an address, sorted; takes an ``address_key``.
+
+        Those of one namespace, or of all: pods of the host's network share its address.
+        """
+        live = self._objects["Pod"]
+        keys = self._by_pod.get(address)
+        found = [live.get(key) for key in keys if not namespace or key[0] == namespace]
+        return [item for item in found if isinstance(item, Pod)]
 
     def addresses_under(self, prefix: str) -> Iterator[str]:
         """Yield the addresses of Services and endpoints that start with a prefix.
@@ -109,6 +119,18 @@ class Store:
     def objects(self, kinds: Iterable[Kind]) -> Iterator[Object]:
         """Yield every object of these kinds."""
         return chain.from_iterable(self._objects[kind].values() for kind in kinds)
+
+    def replay(self) -> Iterator[Change]:
+        """Yield changes that bring an empty store to where this one is, lists in progress too."""
+        for kind, live in self._objects.items():
+            if kind in self._listed:
+                yield Init(kind)
+            yield from map(Apply, live.values())
+            if kind in self._listed:
+                yield InitDone(kind)
+        for kind, incoming in self._incoming.items():
+            yield Init(kind)
+            yield from map(Apply, incoming.values())
 
     def derived(self, owner: Owner, form: Hashable, make: Callable[[], T]) -> T:
         """Return what a reader makes of an owner's objects, made once until they change.
@@ -199,9 +221,9 @@ class Store:
                     self._slices.setdefault(_slice_owner(item), {})[item.name] = item
                     for address in _addresses(item):
                         self._by_endpoint.add(address, key)
-                case Pod(name=name):
-                    for place in _pod_addresses(item):
-                        self._pods.setdefault(place, set()).add(name)
+                case Pod():
+                    for address in _pod_addresses(item):
+                        self._by_pod.add(address, key)
 
     def _put(self, item: Object) -> set[Owner]:
         self.serial = max(self.serial, item.version)
@@ -291,14 +313,14 @@ class Store:
 
     def _reindex_pod(self, before: Pod | None, after: Pod | None) -> set[Owner]:
         old, new = _pod_addresses(before), _pod_addresses(after)
-        for place in old - new:
-            names = self._pods[place]
-            names.discard(before.name if before else "")
-            if not names:
-                del self._pods[place]
-        for place in new - old:
-            self._pods.setdefault(place, set()).add(after.name if after else "")
-        return {pod_owner(*place) for place in old ^ new}
+        one = after or before
+        if one is None:
+            return set()
+        for address in old - new:
+            self._by_pod.remove(address, one.key)
+        for address in new - old:
+            self._by_pod.add(address, one.key)
+        return {pod_owner(one.namespace, address) for address in old ^ new}
 
     def _move(self, index: "AddressIndex", key: Key, old: set[str], new: set[str]) -> set[Owner]:
         """Replace the addresses of an object in an index."""
@@ -378,5 +400,5 @@ def _changed_addresses(before: EndpointSlice | None, after: EndpointSlice | None
     return {address_key(text) for endpoint in changed for text in endpoint.addresses}
 
 
-def _pod_addresses(pod: Pod | None) -> set[tuple[str, str]]:
-    return {(pod.namespace, address_key(ip)) for ip in pod.ips} if pod else set()
+def _pod_addresses(pod: Pod | None) -> set[str]:
+    return {address_key(ip) for ip in pod.ips} if pod else set()

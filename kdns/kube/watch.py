@@ -155,8 +155,8 @@ def step(state: State, reply: Reply, at: At, pace: Pace) -> Step:
 
 def _watching(state: Watching, reply: Reply, at: At, pace: Pace) -> Step:
     match reply:
-        case Seen(item, version):
-            return Step(_moved(state, version, at, pace), (Apply(item),))
+        case Seen(item, version, triggered=triggered):
+            return Step(_moved(state, version, at, pace), (Apply(item, triggered),))
         case Lost(change, version):
             return Step(_moved(state, version, at, pace), (change,))
         case Skipped(version) | Bookmark(version):

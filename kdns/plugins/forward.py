@@ -1,149 +1,298 @@
-"""``forward``: asks upstream resolvers about everything that is not the cluster's.
+"""``forward``: asks upstream resolvers about every name in its zone.
 
-Upstreams are asked in their order; one that failed comes last for a while. Queries that are the
-same wait for one exchange, which leaves a forger one id and one port to guess instead of many
-(RFC 5452 section 5). Knows no zones; the exchange itself is ``exchange``.
+Whom and how is ``kdns.forward_block``; the asking itself is ``kdns.upstream``.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
-from msgspec.structs import replace
+from prometheus_client import Counter, Histogram, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
-from kdns.chain import Answer, Handler, Relay, Request, Response, Transport
-from kdns.errors import UpstreamError
-from kdns.upstream import exchange
-from kdns.upstream.resolvconf import Upstream
+from kdns import forward_block
+from kdns.assembly import Block
+from kdns.chain import Answer, Handler, Plugin, Relay, Request
+from kdns.chain import Response as Reply
+from kdns.corefile.mnemonics import RCODES
+from kdns.corefile.syntax import Directive
+from kdns.forward_block import Rules, Wanted
+from kdns.metrics import Metrics
+from kdns.upstream import certificates
+from kdns.upstream.address import Upstream
+from kdns.upstream.flights import Flights
+from kdns.upstream.group import Failure, Group
+from kdns.upstream.question import Response, question
+from kdns.upstream.resolver import Resolver
+from kdns.upstream.settings import Settings
 from kdns.wire import codes, names
 from kdns.wire.message import Sections
-from kdns.wire.query import CD, RD, Edns, Query
-from kdns.wire.relay import AD
+from kdns.wire.names import ROOT, Name
 
-DEADLINE = 5.0
-"""Seconds for all attempts; after that the client has given up."""
-CHANCES = 2
-"""How often each upstream is asked while there is time: a datagram may have been lost."""
-AVOIDED = 10.0
-"""Seconds for which an upstream that failed is asked after the others."""
-MAX_CONCURRENT = 1000
-"""Queries that wait at the same time."""
-UDP_SIZE = 1232
-"""What we take over UDP: it fits every path unfragmented (DNS flag day 2020)."""
-
-_Key: TypeAlias = tuple[Query, Transport]
+NAME = "forward"
+_OLD = "coredns_forward"
+_RCODE_TEXTS = {number: text for text, number in RCODES.items()}
 
 
-class _Flight:
-    """An exchange, and how many queries wait for it."""
+def setup(directives: Sequence[Directive], block: Block) -> Plugin:
+    """Forward what the directives of a block say, in the order in which they are written."""
+    forwards = [_made(wanted, block) for wanted in forward_block.read(directives, block)]
+    block.recursion = True
+    block.any_class = True
+    return Row(forwards)
 
-    __slots__ = ("task", "waiting")
 
-    def __init__(self, task: "asyncio.Task[Response]") -> None:
-        self.task = task
-        self.waiting = 0
+def _made(wanted: Wanted, block: Block) -> "Forward":
+    made = Forward((), wanted.rules, wanted.settings, wanted.context, block.runtime.metrics)
+    block.when_placed(lambda: made.use(*forward_block.upstreams(wanted, block)))
+    block.during(made.running())
+    return made
+
+
+class Row:
+    """The forwards of one block: a name goes to the first whose zone it is in."""
+
+    def __init__(self, forwards: Sequence["Forward"]) -> None:
+        self._forwards = tuple(forwards)
+
+    def wrap(self, following: Handler) -> Handler:
+        """Ask the first forward; it asks the next one, and the last one what follows."""
+        handler = following
+        alternative: Handler | None = None
+        for one in reversed(self._forwards):
+            handler = alternative = one.wrap(handler, alternative)
+        return handler
 
 
 class Forward:
-    """Hands queries to upstream resolvers."""
+    """Hands queries to upstream resolvers.
+
+    ``close`` it, or run it in ``running``: its sockets stay open for a while.
+    """
 
     def __init__(
-        self, upstreams: Sequence[Upstream], clock: Callable[[], float] = time.monotonic
+        self,
+        upstreams: Sequence[Upstream],
+        rules: Rules = Rules(),  # noqa: B008 - frozen
+        settings: Settings = Settings(),  # noqa: B008 - frozen
+        context: ssl.SSLContext | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        self._upstreams = tuple(upstreams)
-        self._clock = clock
-        self._failed: dict[Upstream, float] = {}
-        self._flights: dict[_Key, _Flight] = {}
+        """Without ``context`` an upstream over TLS is checked with the system's authorities."""
+        self._rules = rules
+        self._settings = settings
+        self._context = context
+        self._measures = _Measures(metrics or Metrics())
+        self._flights: Flights[Response | Failure] = Flights()
         self._waiting = 0
+        self.use(upstreams)
 
-    def wrap(self, following: Handler) -> Handler:  # noqa: ARG002 - nothing is left to follow
-        """Answer whatever comes here."""
-        return self._forward
+    def use(self, upstreams: Sequence[Upstream], failed: str = "") -> None:
+        """Ask these from now on; ``failed`` says why there are none."""
+        if any(upstream.tls for upstream in upstreams) and self._context is None:
+            self._context = certificates.context()
+        resolvers = [
+            Resolver(one, self._settings, self._measures.of(one), self._context)
+            for one in upstreams
+        ]
+        self._group = Group(resolvers, self._settings, self._measures.all_down.inc)
+        self._failed = failed
 
-    async def _forward(self, request: Request) -> Response:
-        if self._waiting >= MAX_CONCURRENT:
-            return _refused(codes.EDE_OTHER, f"{MAX_CONCURRENT} queries wait for upstreams already")
+    def wrap(self, following: Handler, alternative: Handler | None = None) -> Handler:
+        """Answer what is in the zone; ``alternative`` is the next forward, for some responses."""
+        rules = self._rules
+        everything = rules.zone == ROOT and not rules.excepted
+
+        def handle(request: Request) -> Awaitable[Reply]:
+            if everything or _is_for(rules, request.query.name):
+                return self._answer(request, alternative)
+            return following(request)
+
+        return handle
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Close everything when the block ends."""
+        try:
+            yield
+        finally:
+            self.close()
+            # Connections close when the event loop goes on.
+            await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """Close all sockets; who waits gets SERVFAIL."""
+        self._group.close()
+
+    async def _answer(self, request: Request, alternative: Handler | None) -> Reply:
+        rules = self._rules
+        if self._waiting >= rules.most:
+            self._measures.rejected.inc()
+            return _rejected(rules.most)
         self._waiting += 1
         try:
-            return await self._joined((_outgoing(request.query), request.transport))
+            outcome = await self._ask(request)
         finally:
             self._waiting -= 1
+        if isinstance(outcome, Failure):
+            return _unanswered(outcome)
+        if alternative is not None and _is_for_next(rules, outcome):
+            return await alternative(request)
+        return Relay(outcome.message, by=NAME)
 
-    async def _joined(self, key: _Key) -> Response:
-        """Wait for the exchange of this question; the last to leave ends it."""
-        flight = self._flights.get(key)
-        if flight is None:
-            # A task even when nobody joins: the server runs handlers outside of any task until
-            # they wait, and timeouts need one.
-            flight = _Flight(asyncio.ensure_future(self._ask(*key)))
-            self._flights[key] = flight
-        flight.waiting += 1
-        try:
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if not flight.waiting:
-                del self._flights[key]
-                flight.task.cancel()
-
-    async def _ask(self, query: Query, transport: Transport) -> Response:
-        """Ask one upstream after the other until one answers or time is up."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + DEADLINE
-        reasons: dict[Upstream, str] = {}
-        for upstream in self._in_order() * CHANCES:
-            if loop.time() >= deadline:
-                break
-            try:
-                message = await exchange.ask(upstream, query, transport, deadline)
-            except (OSError, UpstreamError) as error:
-                self._failed[upstream] = self._clock()
-                reasons[upstream] = _reason(error)
-            else:
-                self._failed.pop(upstream, None)
-                return Relay(message)
-        return _unanswered(reasons)
-
-    def _in_order(self) -> list[Upstream]:
-        """Return the upstreams as they were given, those that failed of late at the end."""
-        since = self._clock() - AVOIDED
-        return sorted(self._upstreams, key=lambda one: self._failed.get(one, since) > since)
+    async def _ask(self, request: Request) -> Response | Failure:
+        if self._failed:
+            return Failure(self._failed, talked=False)
+        asked = question(request.query)
+        work = partial(self._group.ask, asked, request.transport)
+        if request.query.rtype == codes.HINFO:
+            # ``loop`` counts how often its own question comes by: it must not wait for itself.
+            return await work()
+        return await self._flights.join((request.transport, asked.body), work)
 
 
-async def refuse(request: Request) -> Response:
+def _is_for(rules: Rules, name: Name) -> bool:
+    """Whether a name is forwarded; FROM itself is, whatever is excepted."""
+    if name == rules.zone:
+        return True
+    excepted = any(names.is_below(name, zone) for zone in rules.excepted)
+    return not excepted and names.is_below(name, rules.zone)
+
+
+def _is_for_next(rules: Rules, response: Response) -> bool:
+    if response.rcode in rules.next_rcodes:
+        return True
+    return rules.next_on_nodata and response.rcode == codes.NOERROR and not response.answers
+
+
+# -- answers of ours --------------------------------------------------------------------------
+
+
+async def refuse(request: Request) -> Reply:
     """End a chain that has no upstream."""
     name = names.to_text(request.query.asked)
     text = f"{name} is outside the zones of this server and no upstream is configured"
-    return _refused(codes.EDE_NOT_AUTHORITATIVE, text)
+    ede = (codes.EDE_NOT_AUTHORITATIVE, text)
+    return Answer(Sections(codes.REFUSED, authoritative=False, ede=ede))
 
 
-def _outgoing(query: Query) -> Query:
-    """Reduce a query to what an upstream is asked, the same for all who ask the same.
-
-    RFC 6891 section 6.1.1 forbids to forward OPT: size and options belong to one hop. So it is
-    ours, sent if the client sent one; it carries the client's DO.
-    """
-    edns = None if query.edns is None else Edns(UDP_SIZE, do=query.edns.do)
-    return replace(query, id=0, flags=query.flags & (RD | AD | CD), edns=edns)
+def _rejected(most: int) -> Answer:
+    ede = (codes.EDE_OTHER, f"{most} queries wait for upstreams already")
+    sections = Sections(codes.REFUSED, authoritative=False, ede=ede)
+    return Answer(sections, by=NAME, error=f"concurrent queries exceeded maximum {most}")
 
 
-def _refused(code: int, text: str) -> Answer:
-    return Answer(Sections(codes.REFUSED, authoritative=False, ede=(code, text)))
+def _unanswered(failure: Failure) -> Answer:
+    code = codes.EDE_NETWORK_ERROR if failure.talked else codes.EDE_NO_REACHABLE_AUTHORITY
+    sections = Sections(codes.SERVFAIL, authoritative=False, ede=(code, failure.text))
+    return Answer(sections, by=NAME, error=failure.text)
 
 
-def _unanswered(reasons: dict[Upstream, str]) -> Answer:
-    text = "; ".join(f"{upstream}: {reason}" for upstream, reason in reasons.items())
-    ede = (codes.EDE_NO_REACHABLE_AUTHORITY, text)
-    return Answer(Sections(codes.SERVFAIL, authoritative=False, ede=ede))
+# -- metrics ----------------------------------------------------------------------------------
 
 
-def _reason(error: OSError | UpstreamError) -> str:
-    """Say why an exchange failed, in the words of the system where it has some."""
-    match error:
-        case TimeoutError():
-            return "no answer in time"
-        case OSError(strerror=str(text)):
-            return text
-        case _:
-            return str(error)
+class _Measures:
+    """What is counted of all upstreams."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.all_down = metrics.counter(
+            "coredns_forward_healthcheck_broken_total",
+            "Queries for which no upstream was in working order.",
+        )
+        self.rejected = metrics.counter(
+            "coredns_forward_max_concurrent_rejects_total",
+            "Queries refused because too many waited already.",
+        )
+        self.durations = metrics.histogram(
+            "coredns_proxy_request_duration_seconds",
+            "Time until an upstream responded.",
+            ("proxy_name", "to", "rcode"),
+        )
+        self.failures = metrics.counter(
+            "coredns_proxy_healthcheck_failures_total",
+            "Health checks that failed.",
+            ("proxy_name", "to"),
+        )
+        labels = ("proxy_name", "to", "proto")
+        self.reused = metrics.counter(
+            "coredns_proxy_conn_cache_hits_total", "Questions from a socket used before.", labels
+        )
+        self.opened = metrics.counter(
+            "coredns_proxy_conn_cache_misses_total", "Questions from a new socket.", labels
+        )
+        metrics.add_once(NAME, lambda: _Historic(self.durations, self.failures))
+
+    def of(self, upstream: Upstream) -> "_Counts":
+        """Return what counts for one upstream."""
+        return _Counts(self, str(upstream))
+
+
+class _Counts:
+    """What is counted of one upstream; the labels are looked up once."""
+
+    def __init__(self, measures: _Measures, to: str) -> None:
+        self._measures = measures
+        self._labels = (NAME, to)
+        self._durations: dict[int, Histogram] = {}
+        self._took: dict[tuple[str, bool], Counter] = {}
+
+    def answered(self, rcode: int, seconds: float) -> None:
+        """Count a response."""
+        found = self._durations.get(rcode)
+        if found is None:
+            text = _RCODE_TEXTS.get(rcode) or str(rcode)
+            found = self._durations[rcode] = self._measures.durations.labels(*self._labels, text)
+        found.observe(seconds)
+
+    def took(self, transport: str, *, again: bool) -> None:
+        """Count a question that goes out."""
+        found = self._took.get((transport, again))
+        if found is None:
+            counter = self._measures.reused if again else self._measures.opened
+            found = self._took[transport, again] = counter.labels(*self._labels, transport)
+        found.inc()
+
+    def check_failed(self) -> None:
+        """Count a health check."""
+        self._measures.failures.labels(*self._labels).inc()
+
+
+class _Historic(Collector):
+    """The same numbers under the names of before CoreDNS 1.12, which dashboards still ask for."""
+
+    def __init__(self, durations: Histogram, failures: Counter) -> None:
+        self._durations = durations
+        self._failures = failures
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the four families."""
+        durations = Metric(f"{_OLD}_request_duration_seconds", "As coredns_proxy_*.", "histogram")
+        responses = Metric(f"{_OLD}_responses", "Responses of upstreams.", "counter")
+        requests = Metric(f"{_OLD}_requests", "Responses of upstreams.", "counter")
+        failures = Metric(f"{_OLD}_healthcheck_failures", "Health checks that failed.", "counter")
+        totals: dict[str, float] = {}
+        for sample in _samples(self._durations):
+            name = sample.name.replace("coredns_proxy", _OLD)
+            durations.add_sample(name, sample.labels, sample.value)
+            if name.endswith("_count"):
+                responses.add_sample(f"{responses.name}_total", sample.labels, sample.value)
+                to = sample.labels["to"]
+                totals[to] = totals.get(to, 0) + sample.value
+        for to, total in totals.items():
+            requests.add_sample(f"{requests.name}_total", {"to": to}, total)
+        for sample in _samples(self._failures):
+            if sample.name.endswith("_total"):
+                failures.add_sample(f"{failures.name}_total", sample.labels, sample.value)
+        yield from (durations, responses, requests, failures)
+
+
+def _samples(source: Collector) -> Iterator[Sample]:
+    """Return the samples of upstreams without the label that is new."""
+    for family in source.collect():
+        for sample in family.samples:
+            labels = {key: value for key, value in sample.labels.items() if key != "proxy_name"}
+            if sample.labels.get("proxy_name") == NAME:
+                yield sample._replace(labels=labels)

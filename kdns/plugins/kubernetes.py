@@ -1,18 +1,23 @@
 """``kubernetes``: answers for the cluster's zones out of the store.
 
 Turns the outcome of a look-up into a response: the SOA and the reason of a negative one, the rest
-of an alias, the CNAME of a completed short name. The look-up itself is ``kdns.zone``.
+of an alias, the CNAME of a completed short name. The look-up itself is ``kdns.zone``, the reading
+of the directive ``kdns.kubernetes_block``.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
 
-from kdns.chain import MAX_DEPTH, Answer, Handler, Relay, Request, Response, again
+from kdns import kubernetes_block
+from kdns.assembly import Block
+from kdns.chain import MAX_DEPTH, Answer, Handler, Plugin, Relay, Request, Response, Serial, again
+from kdns.corefile.syntax import Directive
 from kdns.errors import UpstreamError
 from kdns.kube.owners import SYNC
 from kdns.kube.store import Store
-from kdns.wire import codes, records, relay
+from kdns.wire import codes, names, records, relay
 from kdns.wire.message import Sections
 from kdns.wire.names import MAX_NAME, ROOT, Name
 from kdns.wire.query import Edns, Query, ask
@@ -25,6 +30,7 @@ _ALIAS_EDNS = Edns(size=1232)
 """What the rest of an alias is asked for with: fits every path unfragmented (DNS flag day 2020)."""
 
 
+NAME = "kubernetes"
 _UNKNOWN = "not known yet: not synced with the API server; so far"
 _STALE = {codes.NOERROR: codes.EDE_STALE_ANSWER, codes.NXDOMAIN: codes.EDE_STALE_NXDOMAIN}
 
@@ -32,9 +38,11 @@ _STALE = {codes.NOERROR: codes.EDE_STALE_ANSWER, codes.NXDOMAIN: codes.EDE_STALE
 class Kubernetes:
     """Answers for the zones of an ``Authority`` from a ``Store``."""
 
-    def __init__(self, store: Store, authority: Authority) -> None:
+    def __init__(self, store: Store, authority: Authority, serial: Serial | None = None) -> None:
+        """Without ``serial``, which follows that of the store, a SOA stays as it was made."""
         self._store = store
         self._authority = authority
+        self._serial = serial
 
     def wrap(self, following: Handler) -> Handler:
         """Answer for the cluster's names, pass all others on."""
@@ -45,8 +53,8 @@ class Kubernetes:
                 return await self._elsewhere(request, following)
             outcome = lookup.answer(self._store, self._authority, question)
             if isinstance(outcome, NoName) and self._leaves(outcome, request.query.name):
-                return await following(request)
-            return self._dated(await self._respond(request, question, outcome))
+                return _unless((outcome,), await following(request))
+            return self._signed(await self._respond(request, question, outcome))
 
         return handle
 
@@ -60,8 +68,11 @@ class Kubernetes:
         """Whether everything that could make the name was listed."""
         return self._store.lists(outcome.needs, outcome.namespace)
 
+    def _signed(self, answer: Answer) -> Answer:
+        """Say who made the answer, and that what it was made from may be out of date."""
+        return self._dated(replace(answer, by=NAME, serial=self._serial))
+
     def _dated(self, answer: Answer) -> Answer:
-        """Say in the answer that what it was made from may be out of date."""
         stale, sections = self._store.stale, answer.sections
         if not stale:
             return answer
@@ -102,14 +113,13 @@ class Kubernetes:
     # -- aliases ------------------------------------------------------------------------------
 
     async def _follow(self, request: Request, question: Question, alias: Alias) -> Answer:
-        """Ask the whole chain for the target of an alias, and set the CNAME in front."""
+        """Answer with an alias and with what its target has."""
         if request.depth >= MAX_DEPTH:
             text = f"more than {MAX_DEPTH} aliases in a row"
+            if self._authority.settings.compat:  # Q12: the aliases that lead here are left off
+                return self._negative(question, codes.NOERROR, text, alias.owners)
             return Answer(Sections(codes.SERVFAIL, (alias.record,), ede=(codes.EDE_OTHER, text)))
-        query = ask(alias.target, question.rtype, edns=_ALIAS_EDNS)
-        rest = await again(request, query)
-        if isinstance(rest, Relay):
-            rest = _read(rest, query)
+        rest = await self._rest(request, question, alias)
         if self._authority.settings.compat:
             return self._as_coredns(question, alias, rest)
         # RFC 6604: the rcode is that of the end of the chain. A target that nobody here answers
@@ -118,12 +128,23 @@ class Kubernetes:
         rcode = codes.NOERROR if rcode == codes.REFUSED else rcode
         return _led_by(alias.record, alias.owners, rest, rcode)
 
+    async def _rest(self, request: Request, question: Question, alias: Alias) -> Answer:
+        """Ask about the target of an alias."""
+        query = ask(alias.target, question.rtype, edns=_ALIAS_EDNS)
+        target = self._authority.question(query)
+        if target and target.zone == question.zone and self._authority.settings.compat:
+            # Q33: CoreDNS asks no other plugin about its own zone.
+            outcome = lookup.answer(self._store, self._authority, target)
+            deeper = replace(request, depth=request.depth + 1)
+            return await self._respond(deeper, target, outcome)
+        rest = await again(request, query)
+        return _read(rest, query) if isinstance(rest, Relay) else rest
+
     def _as_coredns(self, question: Question, alias: Alias, rest: Answer) -> Answer:
         """Q12: whatever the target's rcode, the answer is the CNAME and what was found, if any."""
         sections = rest.sections
-        failed = sections.rcode not in {codes.NOERROR, codes.NXDOMAIN}
-        target = self._authority.question(ask(alias.target, question.rtype))
-        if failed or (target is not None and not sections.answer):
+        inside = names.is_below(alias.target.lower(), question.zone.origin)
+        if inside and not sections.answer:
             nothing = self._negative(question, codes.NOERROR, "the target has no address", ())
             return replace(nothing, owners=_joined(alias.owners, rest))
         bare = Sections(answer=sections.answer, truncated=sections.truncated)
@@ -136,12 +157,12 @@ class Kubernetes:
         missing: list[NoName] = []
         completed = await self._complete(request, missing)
         if completed is not None:
-            return self._dated(completed)
+            return self._signed(completed)
         known = [outcome for outcome in missing if self._is_known(outcome)]
         if len(known) < len(missing) and _is_single(request.query.name):
             # It may be a Service's short name, and nobody outside knows a name of one label.
-            return _not_known(missing[0].reason)
-        response = await following(request)
+            return replace(_not_known(missing[0].reason), by=NAME)
+        response = _unless(missing, await following(request))
         return _explained(response, known) if known else response
 
     async def _complete(self, request: Request, missing: list[NoName]) -> Answer | None:
@@ -178,10 +199,20 @@ class Kubernetes:
         return _led_by(link, owners, rest, rest.sections.rcode)
 
 
+def _unless(missing: Sequence[NoName], response: Response) -> Response:
+    """Keep the answer of another plugin only until this plugin has the name."""
+    if isinstance(response, Answer) and response.owners and missing:
+        ours = (owner for outcome in missing for owner in outcome.owners)
+        return replace(response, owners=(SYNC, *ours, *response.owners))
+    return response
+
+
 def _led_by(link: Record, owners: Owners, rest: Answer, rcode: int) -> Answer:
     """Set a CNAME in front of an answer; it is kept only if that answer may be."""
     sections = rest.sections
-    joined = replace(sections, rcode=rcode, answer=(link, *sections.answer), authoritative=True)
+    # RFC 2181 section 5: no record twice. Aliases in a circle would be there once a round.
+    answer = tuple(dict.fromkeys((link, *sections.answer)))
+    joined = replace(sections, rcode=rcode, answer=answer, authoritative=True)
     return Answer(joined, _joined(owners, rest))
 
 
@@ -228,3 +259,10 @@ def _read(response: Relay, query: Query) -> Answer:
         return Answer(relay.read(response.message, query))
     except UpstreamError as error:
         return Answer(Sections(codes.SERVFAIL, ede=(codes.EDE_OTHER, str(error))))
+
+
+def setup(directives: Sequence[Directive], block: Block) -> Plugin:
+    """Follow the cluster that the directive names, and answer for its zones."""
+    wanted = kubernetes_block.read(directives, block)
+    cluster, serial = kubernetes_block.follow(wanted, block)
+    return Kubernetes(cluster.store, wanted.authority, serial)

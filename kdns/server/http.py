@@ -8,8 +8,8 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from socketserver import ThreadingMixIn
 from threading import Thread
-from typing import Any, TypeAlias
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from typing import TypeAlias
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from msgspec import Struct
@@ -38,23 +38,32 @@ class Visit(Struct, frozen=True):
 
 
 Page: TypeAlias = Callable[[Visit], Reply]
-_Application: TypeAlias = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 
 class HttpListener:
     """One bound address and the pages that are there now; ``pages`` may be replaced at any time."""
 
-    def __init__(self, host: str, port: int, pages: Mapping[str, Page]) -> None:
-        """Bind; host "" is every address. Raises UsageError where that is impossible."""
-        self.pages = dict(pages)
+    def __init__(
+        self, host: str, port: int, pages: Mapping[str, Page], *, shared: bool = False
+    ) -> None:
+        """Bind; host "" is every address. Raises UsageError where that is impossible.
+
+        ``shared`` lets others bind the same port, if they do so too.
+        """
+        self.pages: Mapping[str, Page] = dict(pages)
         try:
-            self._server = _bind(host, port, self._answer)
+            self._server = _bind(host, port, shared=shared)
         except OSError as error:
             where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             raise UsageError(f"cannot listen on {where}: {error.strerror}") from error
+        self._server.set_app(self._answer)
         self.address = (host, int(self._server.server_port))
         self._thread = Thread(target=self._server.serve_forever, name="kdns-http", daemon=True)
         self._thread.start()
+
+    def share(self) -> None:
+        """Let others bind the same port from now on."""
+        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
     def close(self) -> None:
         """Stop listening, without waiting for visitors."""
@@ -77,11 +86,24 @@ class HttpListener:
         return [reply.body]
 
 
+class _Quiet(WSGIRequestHandler):
+    """Probes come every few seconds: they are not worth a line each."""
+
+    timeout = TIMEOUT
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 class _Server(ThreadingMixIn, WSGIServer):
     """A thread for each client: one that says nothing must not hold up the probes."""
 
     daemon_threads = True
     block_on_close = False
+
+    def __init__(self, host: str, port: int, *, shared: bool) -> None:
+        self.allow_reuse_port = shared
+        super().__init__((host, port), _Quiet)
 
 
 class _Server6(_Server):
@@ -96,19 +118,10 @@ class _Everywhere(_Server6):
         super().server_bind()
 
 
-class _Quiet(WSGIRequestHandler):
-    """Probes come every few seconds: they are not worth a line each."""
-
-    timeout = TIMEOUT
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def _bind(host: str, port: int, application: _Application) -> Any:  # noqa: ANN401 - of wsgiref
+def _bind(host: str, port: int, *, shared: bool) -> _Server:
     if host:
-        return make_server(host, port, application, _Server6 if ":" in host else _Server, _Quiet)
+        return (_Server6 if ":" in host else _Server)(host, port, shared=shared)
     try:
-        return make_server("::", port, application, _Everywhere, _Quiet)
+        return _Everywhere("::", port, shared=shared)
     except OSError:
-        return make_server("0.0.0.0", port, application, _Server, _Quiet)
+        return _Server("0.0.0.0", port, shared=shared)

@@ -4,10 +4,12 @@ They stay open when the configuration changes: only the responder behind them is
 no zones and no chain.
 """
 
+import asyncio
 import errno
 import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from itertools import chain
 from typing import TypeAlias
 
 from kdns.chain import Address
@@ -16,6 +18,8 @@ from kdns.server.responder import Responder
 from kdns.server.tcp import TcpLimits, TcpServer
 from kdns.server.udp import UdpServer
 
+GRACE = 5.0
+"""Seconds that queries have to be answered when their listener ends, as in CoreDNS."""
 LOOPBACK = ("127.0.0.1", "::1")
 EVERYWHERE = ("0.0.0.0", "::")
 _BACKLOG = 128
@@ -60,8 +64,20 @@ class Listener:
         for tcp in self._streams:
             tcp.responder, tcp.limits = responder, limits
 
+    def share(self) -> None:
+        """Let others bind the same port from now on: who takes over binds before we let go."""
+        for bound in chain.from_iterable(self._pairs):
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    async def finish(self) -> None:
+        """Take no more queries, answer those that are here within ``GRACE``, and close."""
+        datagrams = (udp.finish(GRACE) for udp in self._datagrams)
+        streams = (tcp.finish(GRACE) for tcp in self._streams)
+        await asyncio.gather(*datagrams, *streams)
+        await self.close()
+
     async def close(self) -> None:
-        """Stop listening; also before it was started."""
+        """Stop listening at once; also before it was started."""
         await self._open.aclose()
         for pair in self._pairs:
             _close(*pair)

@@ -72,6 +72,8 @@ class Responder:
         self, message: bytes, query: Query, client: Address, door: Door, began: float
     ) -> _Asked:
         route = self._routes.find(query) or _NOWHERE
+        if query.rclass != codes.CLASS_IN and not self._routes.any_class:
+            route = _NOWHERE
         edns = query.edns
         if route.udp_size is not None and edns is not None and edns.size > route.udp_size:
             query = replace(query, edns=replace(edns, size=route.udp_size))
@@ -92,10 +94,8 @@ class Responder:
         if query.edns is not None and query.edns.version != 0:
             # RFC 6891 section 6.1.3: the reply names the highest version that we know, 0.
             return Answer(Sections(codes.BADVERS, authoritative=False))
-        if query.rclass != codes.CLASS_IN and not self._routes.any_class:
-            return _REFUSED_CLASS
         if asked.route is _NOWHERE:
-            return UNSERVED
+            return UNSERVED if query.rclass == codes.CLASS_IN else _REFUSED_CLASS
         if query.rtype in (codes.AXFR, codes.IXFR):
             return _REFUSED_TRANSFER
         return None
@@ -153,6 +153,8 @@ class Responder:
             case Answer():
                 return self._written(asked, response)
             case Relay(message):
+                if response.ready is asked.query and len(message) <= _limit(asked):
+                    return message
                 return relay.readdress(message, asked.query, _limit(asked))
 
     def _written(self, asked: _Asked, answer: Answer) -> bytes:

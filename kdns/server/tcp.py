@@ -6,7 +6,7 @@ Knows no zones and no chain.
 import asyncio
 import logging
 import socket
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct
 
@@ -45,7 +45,7 @@ class TcpServer:
         """Replaced at a reload; connections that are open go on with the new one."""
         self.limits = limits
         """Replaced at a reload, for connections that are made after it."""
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._server: asyncio.Server | None = None
         self.door = door("tcp", socket.AF_INET)
 
@@ -59,8 +59,18 @@ class TcpServer:
         """Return how many connections are open."""
         return len(self._connections)
 
+    async def finish(self, patience: float) -> None:
+        """Accept and read no more; close what has its answers, within so many seconds."""
+        await asyncio.sleep(0)  # what the kernel has accepted is a client that may have asked
+        if self._server is not None:
+            self._server.close()
+        for connection in self._connections.values():
+            connection.end()
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=patience)
+
     async def close(self) -> None:
-        """Stop listening and close every connection."""
+        """Stop listening and close every connection at once."""
         if self._server is not None:
             self._server.close()
         for task in self._connections:
@@ -73,8 +83,8 @@ class TcpServer:
             return
         connection = _Connection(reader, writer, self)
         task = asyncio.get_running_loop().create_task(connection.serve())
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
+        self._connections[task] = connection
+        task.add_done_callback(self._connections.pop)
 
 
 class _Connection:
@@ -112,6 +122,11 @@ class _Connection:
             for task in self._waiting:
                 task.cancel()
             await self._close()
+
+    def end(self) -> None:
+        """Read no more from the client; what was read is answered."""
+        cast("asyncio.Transport", self._writer.transport).pause_reading()
+        self._reader.feed_eof()
 
     async def _read(self) -> bytes | None:
         """Read one message; None at the end of the connection or of the client's time."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 from functools import partial
+from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 from kdns.server.batches import BATCH, MAX_QUERY, MAX_REPLY, Batch, available
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 BATCH_SECONDS = 0.002
 """A batch that has to prepare answers ends after this time: others wait too."""
+LAST_BATCHES = 200
+"""More than fit into the receive buffer; at the end it is emptied, but not on and on."""
 MAX_DATAGRAM = 65_535
 RECEIVE_BUFFER = 4 << 20
 """Octets wanted of the kernel, which gives what it may: bursts wait here, not on the wire."""
@@ -50,6 +53,32 @@ class UdpServer:
         self._responder = responder
         self._table = responder.table
         self._packets = responder.table.packets[self._door]
+
+    async def finish(self, patience: float) -> None:
+        """Answer what has arrived, within so many seconds, while another socket takes the rest."""
+        own = self._socket.getsockname()
+        if not ip_address(own[0]).is_unspecified:
+            # Connected to itself it gets nothing more, and a wildcard that takes over gets all.
+            # A wildcard needs none of this: whoever takes over from it is the closer match.
+            self._socket.connect(own)
+        for _ in range(LAST_BATCHES):
+            if not self._pending():
+                break
+            await asyncio.sleep(0)
+        self._loop.remove_reader(self._socket)
+        if self._waiting:
+            await asyncio.wait(self._waiting, timeout=patience)
+
+    def _pending(self) -> bool:
+        """Whether a datagram waits to be read."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            # An ICMP error of an earlier reply.
+            return True
+        return True
 
     def close(self) -> None:
         """Stop reading, drop the queries that wait, close the socket."""

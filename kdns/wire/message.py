@@ -68,6 +68,12 @@ class Sections(Struct, frozen=True, gc=False):
     truncated: bool = False
     """Whether something was missing before the limit was looked at: TC in any case."""
     ede: Ede | None = None
+    options: tuple[tuple[int, bytes], ...] = ()
+    """EDNS options of ours: code and data. One of them stands for the client's own of that code.
+    An NSID goes only to who asked for it (RFC 5001 section 2.1)."""
+    set_flags: int = 0
+    clear_flags: int = 0
+    """Header bits to set and to clear in the end, whatever else decides about them."""
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -189,7 +195,7 @@ def _counts(sections: Sections, kept: int, extra: int) -> tuple[int, int, int]:
 
 
 def _flags(query: Query, sections: Sections, *, truncated: bool, recursion: bool) -> int:
-    return (
+    flags = (
         QR
         | query.flags & (RD | CD)
         | (AA if sections.authoritative else 0)
@@ -197,15 +203,21 @@ def _flags(query: Query, sections: Sections, *, truncated: bool, recursion: bool
         | (RA if recursion else 0)
         | sections.rcode & 0xF
     )
+    return (flags | sections.set_flags) & ~sections.clear_flags
 
 
 def _opt(edns: Edns, sections: Sections) -> bytes:
     """OPT of a response: the client's own size and DO bit, and the upper bits of the rcode."""
-    options = b"".join(
-        _OPTION.pack(code, len(data)) + data
+    ours = sections.options
+    if not any(code == codes.EDNS_NSID for code, _ in edns.options):
+        ours = tuple(option for option in ours if option[0] != codes.EDNS_NSID)
+    echoed = _ECHOED.difference(code for code, _ in ours)
+    theirs = (
+        (code, data)
         for code, data in edns.options[:MAX_ECHOED]
-        if code in _ECHOED and len(data) <= MAX_ECHOED_OCTETS
+        if code in echoed and len(data) <= MAX_ECHOED_OCTETS
     )
+    options = b"".join(_OPTION.pack(code, len(data)) + data for code, data in (*theirs, *ours))
     if sections.ede is not None:
         options += extended_error(*sections.ede)
     ttl = sections.rcode >> 4 << 24 | (DO if edns.do else 0)
@@ -236,7 +248,7 @@ class _Writer:
         out = self.out
         self._name(record.owner)
         length_at = len(out) + _FIXED.size - 2
-        out += _FIXED.pack(record.rtype, codes.CLASS_IN, record.ttl, len(record.rdata))
+        out += _FIXED.pack(record.rtype, record.rclass, record.ttl, len(record.rdata))
         if record.targets:
             for target in record.targets:
                 self._name(target)

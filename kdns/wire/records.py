@@ -19,7 +19,7 @@ MAX_STRING = 255
 
 
 class Record(Struct, frozen=True, gc=False):
-    """A resource record of class IN."""
+    """A resource record."""
 
     owner: Name
     rtype: int
@@ -29,6 +29,7 @@ class Record(Struct, frozen=True, gc=False):
     """What follows the names of ``targets``; all of the rdata where there are none."""
     targets: tuple[Name, ...] = ()
     """Names at the start of the rdata that may be compressed (RFC 3597 section 4)."""
+    rclass: int = codes.CLASS_IN
 
 
 def address(owner: Name, ttl: int, packed: bytes) -> Record:

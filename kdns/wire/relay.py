@@ -1,22 +1,29 @@
 """Work on the complete response of another server, as its octets.
 
 Takes any bytes: a function here returns a value or raises ``UpstreamError``, no other exception.
-Records are located, not understood, except where ``read`` hands them to dnslib. Knows no sockets
-and no clock.
+Records are located; ``sections`` and ``read`` understand them. What may be edited in place is:
+
+- ``with_flags`` and ``with_option`` change the header and OPT,
+- ``bare`` leaves off all but the answer,
+- ``arranged`` puts the addresses of a set in another order.
+
+A plugin that changes anything else makes an ``Answer`` out of a ``Relay``: ``Answer(sections(
+message, query), by=relay.by)``, without owners, for it is the upstream's word at this moment.
+Knows no sockets and no clock. How a response is kept is ``kept``, what it says ``kinds``.
 """
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from struct import Struct as Layout
 from struct import error as LayoutError  # noqa: N812 - it is a class
 
-from dnslib import RR
-from dnslib.label import DNSBuffer
 from msgspec import Struct
 
 from kdns.errors import UpstreamError
 from kdns.wire import codes, names
 from kdns.wire.message import Sections, extended_error
-from kdns.wire.query import AA, DO, HEADER, QR, QUESTION_TAIL, RD, TC, Edns, Query
+from kdns.wire.names import MAX_LABEL, MAX_NAME, POINTER, Name
+from kdns.wire.query import AA, DO, HEADER, QR, QUESTION_TAIL, RA, TC, Edns, Query
 from kdns.wire.records import Record
 
 AD = 0x0020
@@ -26,10 +33,24 @@ _FLAGS_AT = 2
 _FIXED = Layout("!HHIH")
 _TTL_AT = 4
 _MAX_TTL = 0x7FFF_FFFF
-# RFC 3597 section 4: the types whose rdata may hold compressed names. In all others the octets
-# mean the same in any message.
-_MX, _RP, _NAPTR = 15, 17, 35
-_COMPRESSED = frozenset({codes.NS, codes.CNAME, codes.SOA, codes.PTR, codes.SRV, _MX, _RP, _NAPTR})
+_OPTION = Layout("!HH")
+# RFC 3597 section 4: the types whose rdata may hold compressed names, and how many octets stand
+# before how many names. In all others the octets mean the same in any message.
+_MD, _MF, _MB, _MG, _MR, _MINFO, _RP, _AFSDB, _RT = 3, 4, 7, 8, 9, 14, 17, 18, 21
+_SIG, _PX, _NXT, _NAPTR, _KX, _DNAME = 24, 26, 30, 35, 36, 39
+_NAMES = {
+    **dict.fromkeys((codes.NS, _MD, _MF, codes.CNAME, _MB, _MG, _MR, codes.PTR), (0, 1)),
+    **dict.fromkeys((codes.SOA, _MINFO, _RP), (0, 2)),
+    **dict.fromkeys((_NXT, _DNAME), (0, 1)),
+    **dict.fromkeys((codes.MX, _AFSDB, _RT, _KX), (2, 1)),
+    _SIG: (18, 1),
+    _PX: (2, 2),
+    codes.SRV: (6, 1),
+}
+# Those of them that RFC 1035 defines begin with their names, which may be compressed again.
+_TARGETS = frozenset({codes.NS, _MD, _MF, codes.CNAME, codes.SOA, _MB, _MG, _MR, codes.PTR, _MINFO})
+_NAPTR_FIXED, _NAPTR_STRINGS = 4, 3
+_ADDRESS_SIZES = {codes.A: 4, codes.AAAA: 16}
 
 
 class Place(Struct, frozen=True, gc=False):
@@ -45,6 +66,15 @@ class Place(Struct, frozen=True, gc=False):
     def ttl_at(self) -> int:
         """Offset of the TTL."""
         return self.fixed + _TTL_AT
+
+    @property
+    def rdata_at(self) -> int:
+        """Offset of the rdata."""
+        return self.fixed + _FIXED.size
+
+    def rclass(self, message: bytes) -> int:
+        """Return the class; of OPT it is a size."""
+        return int.from_bytes(message[self.fixed + 2 : self.fixed + _TTL_AT])
 
 
 class Reply(Struct, frozen=True, gc=False):
@@ -79,9 +109,34 @@ class Reply(Struct, frozen=True, gc=False):
         return int.from_bytes(self.message[6:8])
 
     @property
+    def authority(self) -> tuple[Place, ...]:
+        """The records of the authority section."""
+        first = self.answers
+        return self.places[first : first + int.from_bytes(self.message[8:10])]
+
+    @property
+    def name(self) -> Name:
+        """The name of the question, in lower case."""
+        return self.message[HEADER.size : self.question_end - QUESTION_TAIL].lower()
+
+    @property
+    def rtype(self) -> int:
+        """The type of the question."""
+        return int.from_bytes(self.message[self.question_end - 4 : self.question_end - 2])
+
+    @property
+    def rclass(self) -> int:
+        """The class of the question."""
+        return int.from_bytes(self.message[self.question_end - 2 : self.question_end])
+
+    @property
     def has_soa(self) -> bool:
         """Whether it says for how long its negative answer holds (RFC 2308 section 3)."""
-        return any(place.rtype == codes.SOA for place in self.places)
+        return any(place.rtype == codes.SOA for place in self.authority)
+
+    def rdata(self, place: Place) -> bytes:
+        """Return the rdata of a record as it stands there."""
+        return self.message[place.rdata_at : place.end]
 
     @property
     def lowest_ttl(self) -> int | None:
@@ -89,14 +144,25 @@ class Reply(Struct, frozen=True, gc=False):
         return min((_ttl(self.message, place) for place in self.places), default=None)
 
 
-class Template(Struct, frozen=True, gc=False):
-    """A response that is kept, to be filled in for whoever asks the same again."""
+class AddressSet(Struct, frozen=True, gc=False):
+    """Addresses of one owner and type: any order of them says the same."""
 
-    message: bytes
-    ttls: tuple[int, ...]
-    """Offsets of every TTL; OPT's is none."""
-    owners: tuple[int, ...]
-    """Offsets where the name of the question is spelled out once more."""
+    owner: Name
+    """In lower case."""
+    size: int
+    """Octets of an address: 4 or 16."""
+    places: "array[int]"
+    """Offsets of the addresses."""
+
+
+class Order(Struct, frozen=True, gc=False):
+    """What of a response may be put in another order. True of a copy with the same question too."""
+
+    sets: tuple[AddressSet, ...] = ()
+    """Sets of more than one address, of the answer and the additional section."""
+    jumbled: bool = False
+    """Whether its answer has several MX records, or an alias behind other records: whole records
+    would have to be moved, which takes ``sections``."""
 
 
 def is_answer(message: bytes, query: Query, message_id: int) -> bool:
@@ -133,31 +199,57 @@ def read(message: bytes, query: Query) -> Sections:
     """Understand a response, for an answer of ours that continues with it.
 
     Of the authority section only the SOA matters: it makes a negative answer one (RFC 2308
-    section 2).
+    section 2). Records of other classes than IN are passed over, and no flag but TC is taken over:
+    the whole is neither the upstream's nor authentic any more.
     """
-    reply = locate(message)
-    if not is_answer(message, query, int.from_bytes(message[:2])):
-        raise UpstreamError("the response is to another question")
-    answer, rest = reply.places[: reply.answers], reply.places[reply.answers :]
+    reply = _answering(message, query)
+    rest = (place for place in reply.places[reply.answers :] if place.rtype == codes.SOA)
     return Sections(
         reply.rcode,
-        _records(message, answer),
-        _records(message, [place for place in rest if place.rtype == codes.SOA]),
+        _of_class_in(_records(message, reply.places[: reply.answers])),
+        _of_class_in(_records(message, rest)),
         authoritative=False,
         truncated=reply.truncated,
+    )
+
+
+def sections(message: bytes, query: Query) -> Sections:
+    """Understand a whole response, for an answer of ours that stands for it.
+
+    AA and TC are fields, RA and AD are in ``set_flags`` where the upstream set them, and RA in
+    ``clear_flags`` where it did not, so that the server does not put in its own; RD and CD are the
+    client's in any case. EDNS options, extended errors among them, are in ``options`` as they are.
+    Types that nobody knows keep their rdata. Lost are the compression of names, the reserved bit
+    of the header, and what follows OPT.
+    """
+    reply = _answering(message, query)
+    first, last = reply.answers, reply.answers + len(reply.authority)
+    return Sections(
+        reply.rcode,
+        _records(message, reply.places[:first]),
+        _records(message, reply.places[first:last]),
+        _records(message, reply.places[last:]),
+        authoritative=bool(reply.flags & AA),
+        truncated=reply.truncated,
+        options=options(reply),
+        set_flags=reply.flags & (RA | AD),
+        clear_flags=RA & ~reply.flags,
     )
 
 
 def readdress(message: bytes, query: Query, limit: int) -> bytes:
     """Turn a response to a question like this one into the response to this query.
 
-    Id and question become those of the client. What is over ``limit`` octets is cut off at the
-    end, in whole records.
+    Id and question become those of the client, and so do the size and the DO bit in OPT, which is
+    there if the client sent one (RFC 6891 section 6.1.1). What is over ``limit`` octets is cut off
+    at the end, in whole records.
     """
     rest = message[HEADER.size + len(query.question) :]
     own = query.id.to_bytes(2) + message[2 : HEADER.size] + query.question + rest
     if query.edns is not None:
         own = _with_opt(locate(own), query.edns)
+    elif own[10:12] != b"\0\0":
+        own = without_edns(locate(own))
     return own if len(own) <= limit else _cut(locate(own), limit)
 
 
@@ -172,47 +264,114 @@ def explain(message: bytes, code: int, text: str) -> bytes:
     return message[:length_at] + length.to_bytes(2) + message[length_at + 2 :] + option
 
 
+def with_option(message: bytes, edns: Edns, code: int, data: bytes) -> bytes:
+    """Add an EDNS option of ours to the response to a client that sent this OPT."""
+    reply = locate(message)
+    fields, options = (codes.OPT, edns.size, DO if edns.do else 0), b""
+    if reply.opt is not None:
+        fields = _FIXED.unpack_from(message, reply.opt.fixed)[:3]
+        options = message[reply.opt.fixed + _FIXED.size : reply.opt.end]
+    options += code.to_bytes(2) + len(data).to_bytes(2) + data
+    opt = b"\0" + _FIXED.pack(*fields, len(options)) + options
+    return _joined(reply, len(reply.places), opt, tc=0)
+
+
 def without_edns(reply: Reply) -> bytes:
     """Return the response without OPT, for a client that sent none (RFC 6891 section 7)."""
     return reply.message if reply.opt is None else _joined(reply, len(reply.places), b"", tc=0)
 
 
-def template(reply: Reply) -> Template:
-    """Prepare a response for being sent again, to others and later."""
-    message = reply.message
-    name = message[HEADER.size : reply.question_end - QUESTION_TAIL].lower()
-    return Template(
-        # RFC 1035 section 4.1.1: AA says that the responder is an authority; a cache is none.
-        _with_flags(message, reply.flags & ~AA),
-        tuple(place.ttl_at for place in reply.places),
-        tuple(
-            place.start
-            for place in reply.places
-            if message[place.start : place.start + len(name)].lower() == name
-        ),
-    )
+def bare(message: bytes) -> bytes:
+    """Return the response with its answer section and OPT only."""
+    reply = locate(message)
+    opt = b"" if reply.opt is None else message[reply.opt.start : reply.opt.end]
+    return _joined(reply, reply.answers, opt, tc=0)
 
 
-def fill(kept: Template, query: Query, ttl: int) -> bytes:
-    """Write a kept response for this client: its flags, its spelling of the name, the TTL left."""
-    out = bytearray(retime(kept.message, kept.ttls, ttl))
-    flags = int.from_bytes(out[_FLAGS_AT : _FLAGS_AT + 2]) & ~RD | query.flags & RD
-    # RFC 6840 section 5.8: AD only for who asked with AD or DO.
-    if not (query.flags & AD or (query.edns is not None and query.edns.do)):
-        flags &= ~AD
-    out[_FLAGS_AT : _FLAGS_AT + 2] = flags.to_bytes(2)
-    out[HEADER.size : HEADER.size + len(query.question)] = query.question
-    for at in kept.owners:
-        out[at : at + len(query.name)] = query.asked
+def with_flags(message: bytes, set_flags: int = 0, clear_flags: int = 0) -> bytes:
+    """Set some bits of the header and clear others."""
+    flags = (int.from_bytes(message[_FLAGS_AT : _FLAGS_AT + 2]) | set_flags) & ~clear_flags
+    return message[:_FLAGS_AT] + flags.to_bytes(2) + message[_FLAGS_AT + 2 :]
+
+
+def retimed(reply: Reply, ttl: int) -> bytes:
+    """Return the response with this TTL in every record but OPT."""
+    out, packed = bytearray(reply.message), ttl.to_bytes(4)
+    for place in reply.places:
+        out[place.ttl_at : place.ttl_at + 4] = packed
     return bytes(out)
 
 
-def retime(message: bytes, ttls: tuple[int, ...], ttl: int) -> bytes:
-    """Write one TTL to all of these offsets."""
-    out, packed = bytearray(message), ttl.to_bytes(4)
-    for at in ttls:
-        out[at : at + 4] = packed
+def order(reply: Reply) -> Order:
+    """Find what of a response may be put in another order."""
+    if reply.rclass != codes.CLASS_IN:
+        return Order()
+    answer, authority = reply.places[: reply.answers], reply.authority
+    additional = reply.places[len(answer) + len(authority) :]
+    sets = (*_sets(reply.message, answer), *_sets(reply.message, additional))
+    return Order(sets, jumbled([place.rtype for place in answer]))
+
+
+def jumbled(types: Sequence[int]) -> bool:
+    """Whether the records of an answer have to be moved: several MX, an alias behind an address."""
+    if types.count(codes.MX) > 1:
+        return True
+    first = next((at for at, rtype in enumerate(types) if rtype in _ADDRESS_SIZES), len(types))
+    return codes.CNAME in types[first:]
+
+
+def arranged(
+    message: bytes,
+    sets: Iterable[AddressSet],
+    arrange: Callable[[Name, list[bytes]], Sequence[bytes]],
+) -> bytes:
+    """Put addresses in another order; ``arrange`` gets the owner and the addresses of each set.
+
+    Only the rdata changes places: all of a set are of one size, so every pointer stays right.
+    """
+    out = bytearray(message)
+    for one in sets:
+        size = one.size
+        addresses = [message[at : at + size] for at in one.places]
+        for at, address in zip(one.places, arrange(one.owner, addresses), strict=True):
+            out[at : at + size] = address
     return bytes(out)
+
+
+def options(reply: Reply) -> tuple[tuple[int, bytes], ...]:
+    """Split the options of OPT (RFC 6891 section 6.1.2)."""
+    data = b"" if reply.opt is None else reply.rdata(reply.opt)
+    found: list[tuple[int, bytes]] = []
+    while data:
+        code, length = _OPTION.unpack_from(data.ljust(_OPTION.size, b"\xff"))
+        end = _OPTION.size + length
+        if end > len(data):
+            raise UpstreamError("the response has an EDNS option that is cut short")
+        found.append((code, data[_OPTION.size : end]))
+        data = data[end:]
+    return tuple(found)
+
+
+def spelled(message: bytes, at: int) -> Name:
+    """Return the name at an offset, with its pointers followed (RFC 1035 section 4.1.4)."""
+    try:
+        return _spelled(message, at)
+    except (IndexError, ValueError) as error:
+        raise UpstreamError(f"the response has a bad record: {error}") from None
+
+
+def opt_record(edns: Edns, options: bytes, *, rcode: int = 0) -> bytes:
+    """Write the OPT record for a client that sent this one; ``options`` are written out."""
+    ttl = rcode >> 4 << 24 | (DO if edns.do else 0)
+    return b"\0" + _FIXED.pack(codes.OPT, edns.size, ttl, len(options)) + options
+
+
+def _answering(message: bytes, query: Query) -> Reply:
+    """Find the records of the answer to a question."""
+    reply = locate(message)
+    if not is_answer(message, query, int.from_bytes(message[:2])):
+        raise UpstreamError("the response is to another question")
+    return reply
 
 
 def _locate(message: bytes) -> Reply:
@@ -250,10 +409,6 @@ def _ttl(message: bytes, place: Place) -> int:
     return ttl if ttl <= _MAX_TTL else 0
 
 
-def _with_flags(message: bytes, flags: int) -> bytes:
-    return message[:_FLAGS_AT] + flags.to_bytes(2) + message[_FLAGS_AT + 2 :]
-
-
 def _cut(reply: Reply, limit: int) -> bytes:
     """Keep as many whole records as fit, and OPT (RFC 6891 section 7)."""
     opt = b"" if reply.opt is None else reply.message[reply.opt.start : reply.opt.end]
@@ -267,10 +422,9 @@ def _cut(reply: Reply, limit: int) -> bytes:
 
 
 def _with_opt(reply: Reply, edns: Edns) -> bytes:
-    """Give a client that sent OPT an OPT, whatever the upstream knows (RFC 6891 section 6.1.1)."""
-    if reply.opt is not None:
-        return reply.message
-    opt = b"\0" + _FIXED.pack(codes.OPT, edns.size, DO if edns.do else 0, 0)
+    """Give a client that sent OPT an OPT of its own, with the options of the upstream."""
+    options = b"" if reply.opt is None else reply.rdata(reply.opt)
+    opt = opt_record(edns, options, rcode=reply.rcode)
     return _joined(reply, len(reply.places), opt, tc=0)
 
 
@@ -285,31 +439,74 @@ def _joined(reply: Reply, kept: int, opt: bytes, tc: int) -> bytes:
     return header + reply.message[HEADER.size : end] + opt
 
 
+def _sets(message: bytes, places: Iterable[Place]) -> list[AddressSet]:
+    """Find the addresses of a section that share owner and type, where there are several."""
+    found: dict[tuple[Name, int], array[int]] = {}
+    for place in places:
+        size = _ADDRESS_SIZES.get(place.rtype)
+        if size is not None and place.end - place.rdata_at == size:
+            owner = spelled(message, place.start).lower()
+            found.setdefault((owner, size), array("H")).append(place.end - size)
+    return [AddressSet(*which, at) for which, at in found.items() if len(at) > 1]
+
+
+def _of_class_in(records: tuple[Record, ...]) -> tuple[Record, ...]:
+    return tuple(record for record in records if record.rclass == codes.CLASS_IN)
+
+
 def _records(message: bytes, places: Iterable[Place]) -> tuple[Record, ...]:
-    found = (_record(message, place) for place in places)
-    return tuple(record for record in found if record is not None)
-
-
-def _record(message: bytes, place: Place) -> Record | None:
-    """Read a record with dnslib; None where its class is not IN."""
-    buffer = DNSBuffer(message)
-    buffer.offset = place.start
     try:
-        parsed = RR.parse(buffer)
-        if parsed.rclass != codes.CLASS_IN:
-            return None
-        rdata = _rdata(message, place, parsed)
-        owner = names.from_labels(list(parsed.rname.label))
-        return Record(owner, place.rtype, _ttl(message, place), rdata)
-    except Exception as error:  # dnslib sets no limit to what it raises
-        raise UpstreamError(f"the response has a bad record: {error}") from error
+        return tuple(_record(message, place) for place in places)
+    except (IndexError, ValueError) as error:
+        raise UpstreamError(f"the response has a bad record: {error}") from None
 
 
-def _rdata(message: bytes, place: Place, parsed: RR) -> bytes:
-    """Return the rdata with its names spelled out: pointers mean nothing in another message."""
-    if place.rtype not in _COMPRESSED:
-        return message[place.fixed + _FIXED.size : place.end]
-    out = DNSBuffer()
-    out.encode_name = out.encode_name_nocompress
-    parsed.rdata.pack(out)
-    return bytes(out.data)
+def _record(message: bytes, place: Place) -> Record:
+    targets, rdata = _understood(message, place)
+    owner, ttl = _spelled(message, place.start), _ttl(message, place)
+    return Record(owner, place.rtype, ttl, rdata, targets, place.rclass(message))
+
+
+def _understood(message: bytes, place: Place) -> tuple[tuple[Name, ...], bytes]:
+    """Return the names that may be compressed again, and the rest of the rdata.
+
+    Names in the rest are spelled out: pointers mean nothing in another message.
+    """
+    start = place.rdata_at
+    before, count = _names_in(message, place.rtype, start)
+    at, found = start + before, []
+    for _ in range(count):
+        found.append(_spelled(message, at))
+        at = names.skip(message, at)
+    if at > place.end:
+        raise ValueError("its rdata is cut short")
+    if place.rtype in _TARGETS:
+        return tuple(found), message[at : place.end]
+    return (), message[start : start + before] + b"".join(found) + message[at : place.end]
+
+
+def _names_in(message: bytes, rtype: int, start: int) -> tuple[int, int]:
+    """Return how many octets of the rdata stand before its names, and how many names there are."""
+    if rtype != _NAPTR:
+        return _NAMES.get(rtype, (0, 0))
+    at = start + _NAPTR_FIXED  # RFC 3403 section 4.1: two numbers and three strings
+    for _ in range(_NAPTR_STRINGS):
+        at += 1 + message[at]
+    return at - start, 1
+
+
+def _spelled(message: bytes, at: int) -> Name:
+    out, before = bytearray(), at
+    while length := message[at]:
+        if length >= POINTER:
+            at = (length & ~POINTER) << 8 | message[at + 1]
+            # "A prior occurrence of the same name": so nobody can go round in circles.
+            if at >= before:
+                raise ValueError("a name points forward")
+            before = at
+        elif length > MAX_LABEL or len(out) + 1 + length + 1 > MAX_NAME:
+            raise ValueError("bad name")
+        else:
+            out += message[at : at + 1 + length]
+            at += 1 + length
+    return bytes(out) + names.ROOT

@@ -13,7 +13,7 @@ from kdns.wire.names import Name
 from kdns.wire.records import Record
 from kdns.zone.answers import Found, Lookup, NoData, found
 from kdns.zone.authority import Authority, Question
-from kdns.zone.endpoints import ready_backends
+from kdns.zone.endpoints import prefix, ready_backends
 from kdns.zone.services import why_hidden
 
 SCHEMA_VERSION = "1.1.0"
@@ -36,7 +36,7 @@ def answer(store: Store, authority: Authority, question: Question) -> Lookup | N
             return NoData("only ns.dns has records", ALWAYS, empty=True)
         case ("ns", "dns"):
             return _name_server(authority, question)
-        case ("dns-version",) if question.zone.role != "reverse":
+        case ("dns-version",) if question.zone.role != "reverse" or authority.settings.compat:
             return _version(authority, question)
         case _:
             return None
@@ -90,6 +90,8 @@ def _servers(store: Store, authority: Authority, question: Question) -> Lookup:
     glue = [
         record for item, own in ours for record in _led_here(store, authority, item, own, origin)
     ] or _own_addresses(authority, default)
+    if not glue and authority.settings.compat:
+        return NoData("no address of the name server is known", ALWAYS)  # Q23
     hosts = dict.fromkeys(record.owner for record in glue) or {default: None}
     servers = tuple(records.ns(question.name, authority.settings.ttl, host) for host in hosts)
     services = {service_owner(item.namespace, item.service) for item, _ in ours}
@@ -116,7 +118,7 @@ def _led_here(
         packed = map(records.pack_address, service.cluster_ips)
         return [records.address(below, ttl, ip) for ip in packed if ip is not None]
     return [
-        records.address(names.of(backend.name) + below, ttl, backend.address)
+        records.address(prefix(backend.name) + below, ttl, backend.address)
         for backend in ready_backends(store, settings, service).all
         if address_key(str(ip_address(backend.address))) == own
     ]

@@ -1,6 +1,6 @@
 """Which zone a name belongs to, and how it reads there. Knows no objects and no answers."""
 
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -50,7 +50,10 @@ class Authority:
         if found := problems(settings):
             raise UsageError("; ".join(found))
         self.settings = settings
-        self.nameservers = nameservers
+        # Q23: CoreDNS never names a loopback address.
+        self.nameservers = tuple(
+            text for text in nameservers if not (settings.compat and ip_address(text).is_loopback)
+        )
         self._zones = {zone.origin: zone for zone in _zones(settings)}
         cluster = [zone for zone in self._zones.values() if zone.role != "reverse"]
         if not cluster:

@@ -10,7 +10,8 @@ from msgspec import Struct
 from kdns.kube.objects import Endpoint, EndpointSlice, Port, Service
 from kdns.kube.owners import service_owner
 from kdns.kube.store import Store
-from kdns.wire.names import MAX_LABEL
+from kdns.wire import names
+from kdns.wire.names import MAX_LABEL, Name
 from kdns.wire.records import pack_address
 from kdns.zone.settings import Settings
 
@@ -19,7 +20,7 @@ class Backend(Struct, frozen=True, gc=False):
     """One ready address of a Service."""
 
     name: str
-    """Its label below the Service's name."""
+    """Its label below the Service's name; several, with dots, as CoreDNS names some pods."""
     address: bytes
     """Four or sixteen octets."""
     ports: tuple[Port, ...]
@@ -39,7 +40,7 @@ def ready_backends(store: Store, settings: Settings, service: Service) -> Backen
     if settings.noendpoints:
         return Backends()
     owner = service_owner(service.namespace, service.name, imported=service.imported)
-    form = ("backends", settings.endpoint_pod_names)
+    form = ("backends", settings.endpoint_pod_names, settings.compat)
     return store.derived(owner, form, lambda: _derive(store, settings, service))
 
 
@@ -53,7 +54,7 @@ def _derive(store: Store, settings: Settings, service: Service) -> Backends:
     )
     by_name: dict[str, list[Backend]] = {}
     for backend in found:
-        by_name.setdefault(backend.name, []).append(backend)
+        by_name.setdefault(backend.name.lower(), []).append(backend)
     return Backends(found, by_name)
 
 
@@ -77,13 +78,13 @@ def census(store: Store, service: Service) -> str:
 def unready_names(store: Store, settings: Settings, service: Service) -> set[str]:
     """Return the names that endpoints would have if they were ready."""
     owner = service_owner(service.namespace, service.name, imported=service.imported)
-    form = ("unready", settings.endpoint_pod_names)
+    form = ("unready", settings.endpoint_pod_names, settings.compat)
     return store.derived(owner, form, lambda: _unready(store, settings, service))
 
 
 def _unready(store: Store, settings: Settings, service: Service) -> set[str]:
     return {
-        endpoint_name(settings, endpoint, address)
+        endpoint_name(settings, endpoint, address).lower()
         for item in store.slices(service)
         for endpoint in item.endpoints
         if not endpoint.ready
@@ -98,10 +99,21 @@ def endpoint_name(settings: Settings, endpoint: Endpoint, address: str) -> str:
     """
     if _is_label(endpoint.hostname):
         return endpoint.hostname.lower()
-    if settings.endpoint_pod_names and _is_label(endpoint.pod):
+    if settings.endpoint_pod_names and _is_pod_name(settings, endpoint.pod):
         return endpoint.pod
-    dashed = address.replace(".", "-").replace(":", "-").lower()
+    dashed = address.replace(".", "-").replace(":", "-")
+    dashed = dashed if settings.compat else dashed.lower()
     return dashed + "0" if dashed.endswith("-") else dashed
+
+
+def prefix(name: str) -> Name:
+    """Return what stands in front of the Service's name in the name of an endpoint."""
+    return names.of(*name.split("."))
+
+
+def _is_pod_name(settings: Settings, name: str) -> bool:
+    # Q19: CoreDNS minds the length and no dots.
+    return 0 < len(name) <= MAX_LABEL if settings.compat else _is_label(name)
 
 
 def _is_label(name: str) -> bool:

@@ -3,6 +3,8 @@
 Kubernetes DNS specification 1.1.0 sections 2.3.3 and 2.4.3. Pure.
 """
 
+from ipaddress import ip_address
+
 from msgspec import Struct
 
 from kdns.kube.objects import EndpointSlice, Kind
@@ -10,12 +12,13 @@ from kdns.kube.owners import ADDRESSES, NAMESPACES, address_key, address_owner, 
 from kdns.kube.store import Store
 from kdns.wire import codes, names, records
 from kdns.wire.names import Name
+from kdns.zone import compat
 from kdns.zone.answers import Found, Lookup, NoData, NoName, Owners
 from kdns.zone.authority import Authority, Question
-from kdns.zone.endpoints import endpoint_name
+from kdns.zone.endpoints import endpoint_name, prefix
 from kdns.zone.services import why_hidden
+from kdns.zone.settings import Settings
 
-_NEEDS: tuple[Kind, ...] = ("Namespace", "Service", "EndpointSlice")
 _OCTETS = 4
 _NIBBLES = 32
 _HEX = frozenset("0123456789abcdef")
@@ -24,7 +27,8 @@ _OCTET_TEXTS = frozenset(map(str, range(256)))
 
 def answer(store: Store, authority: Authority, question: Question) -> Lookup:
     """Answer for a name in a reverse zone."""
-    address = address_of(question.name.lower())
+    name = question.name.lower()
+    address = address_of(compat.shortened(name) if authority.settings.compat else name)
     if address is None:
         return NoName("no reversed address", ())
     if address.complete:
@@ -65,7 +69,8 @@ def _host(store: Store, authority: Authority, question: Question, address: str) 
     owners: Owners = (address_owner(address), *map(namespace_owner, sorted(having)))
     targets = _targets(store, authority, address)
     if not targets:
-        return NoName("the address belongs to no service and no endpoint", owners, _NEEDS)
+        reason = "the address belongs to no service and no endpoint"
+        return NoName(reason, owners, _needs(authority.settings))
     if question.rtype != codes.PTR:
         return NoData("the name has only PTR", owners)
     ttl = authority.settings.ttl
@@ -78,7 +83,13 @@ def _above(store: Store, authority: Authority, prefix: str) -> Lookup:
     for address in store.addresses_under(prefix):
         if _targets(store, authority, address):
             return NoData("names of addresses are below", (ADDRESSES, NAMESPACES), empty=True)
-    return NoName("no address is below", (ADDRESSES, NAMESPACES), _NEEDS)
+    return NoName("no address is below", (ADDRESSES, NAMESPACES), _needs(authority.settings))
+
+
+def _needs(settings: Settings) -> tuple[Kind, ...]:
+    """Return the kinds of which one more object could make the name."""
+    kinds: tuple[Kind, ...] = ("Namespace", "Service")
+    return kinds if settings.noendpoints else (*kinds, "EndpointSlice")
 
 
 def _targets(store: Store, authority: Authority, address: str) -> list[Name]:
@@ -87,7 +98,8 @@ def _targets(store: Store, authority: Authority, address: str) -> list[Name]:
     services = [
         service
         for service in store.services_at(address)
-        if not why_hidden(store, settings, service.namespace)
+        if not _is_hidden(store, settings, service.namespace)
+        and _is_found(settings, address, service.cluster_ips)
     ]
     if services:
         # Several Services can share an IP by hand only; the other server names just one.
@@ -98,19 +110,41 @@ def _targets(store: Store, authority: Authority, address: str) -> list[Name]:
     return [
         target
         for item in store.slices_at(address)
-        if item.service and not why_hidden(store, settings, item.namespace)
+        if item.service and not _is_hidden(store, settings, item.namespace)
         for target in _endpoint_names(authority, item, address)
     ]
+
+
+def _is_hidden(store: Store, settings: Settings, namespace: str) -> bool:
+    # Q21: CoreDNS minds only the option ``namespaces`` here.
+    if settings.compat and not settings.namespaces:
+        return False
+    return bool(why_hidden(store, settings, namespace))
+
+
+def _is_found(settings: Settings, address: str, texts: tuple[str, ...]) -> bool:
+    """Whether one of the texts of an object is found under an address."""
+    # Q22: CoreDNS compares texts, the one that it looks for in its short form.
+    return not settings.compat or any(
+        address_key(text) == address and _short(text) == text for text in texts
+    )
+
+
+def _short(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return text
 
 
 def _endpoint_names(authority: Authority, item: EndpointSlice, address: str) -> list[Name]:
     below = _service_name(authority, item.namespace, item.service)
     return [
-        names.of(endpoint_name(authority.settings, endpoint, text)) + below
+        prefix(endpoint_name(authority.settings, endpoint, text)) + below
         for endpoint in item.endpoints
         if endpoint.ready
         for text in endpoint.addresses
-        if address_key(text) == address
+        if address_key(text) == address and _is_found(authority.settings, address, (text,))
     ]
 
 

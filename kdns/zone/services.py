@@ -25,7 +25,14 @@ from kdns.wire.names import MAX_NAME, Name
 from kdns.wire.records import Record
 from kdns.zone.answers import Alias, Found, Lookup, NoData, NoName, Owners, found
 from kdns.zone.authority import Authority, Question
-from kdns.zone.endpoints import Backend, Backends, census, ready_backends, unready_names
+from kdns.zone.endpoints import (
+    Backend,
+    Backends,
+    census,
+    prefix,
+    ready_backends,
+    unready_names,
+)
 from kdns.zone.settings import Settings
 
 _FAMILIES = {codes.A: "IPv4", codes.AAAA: "IPv6"}
@@ -79,12 +86,18 @@ def answer(store: Store, authority: Authority, question: Question, labels: Seque
         kind: Kind = "ServiceImport" if imported else "Service"
         reason = f"service {labels[-2]} does not exist in namespace {namespace}"
         return NoName(reason, owners, ("Namespace", kind))
-    scope = Scope(store, authority.settings, question, service, owners)
+    return _of_service(Scope(store, authority.settings, question, service, owners), labels[:-2])
+
+
+def _of_service(scope: Scope, rest: Sequence[str]) -> Lookup:
+    service, settings = scope.service, scope.settings
+    if settings.compat and tuple(rest) == ("_", "_"):
+        rest = ()  # Q20: any port of any protocol
     if service.external_name:
-        return _alias(scope, labels[:-2])
-    if not service.headless and authority.settings.ignore_empty_service and _is_empty(scope):
+        return _alias(scope, rest)
+    if not service.headless and settings.ignore_empty_service and _is_empty(scope):
         return scope.missing(_nobody(scope) + " (ignore empty_service)")
-    return _below(scope, labels[:-2])
+    return _below(scope, rest)
 
 
 def _is_empty(scope: Scope) -> bool:
@@ -162,7 +175,11 @@ def _port(scope: Scope, port: str, protocol: str) -> Lookup:
     """Answer for a named port. "Unnamed ports do not have an SRV record" - 2.3.2."""
 
     def wanted(ports: Iterable[Port]) -> tuple[Port, ...]:
-        return tuple(p for p in ports if port and (p.name, p.protocol) == (port, protocol))
+        return tuple(p for p in ports if meets(port, p.name) and meets(protocol, p.protocol))
+
+    def meets(label: str, name: str) -> bool:
+        # Q20: CoreDNS takes a label that is only an underscore for "any".
+        return label == name if label else scope.settings.compat
 
     if scope.service.headless:
         backends = _backends(scope).all
@@ -242,7 +259,13 @@ def _records(scope: Scope, targets: list[Target]) -> Lookup:
 def _srv(scope: Scope, targets: list[Target]) -> Lookup:
     """Make one SRV for each target and port, and the addresses of the targets beside them."""
     targets = [target for target in targets if len(target.name) <= MAX_NAME]
-    pairs = {(target.name, port.number): None for target in targets for port in target.ports}
+    # A port of a slice may have no number: all of them are meant, and no record can say so.
+    pairs = {
+        (target.name, port.number): None
+        for target in targets
+        for port in target.ports
+        if port.number
+    }
     weight = _weight(scope, targets, len(pairs))
     ttl = scope.settings.ttl
     answers = [
@@ -261,7 +284,8 @@ def _srv(scope: Scope, targets: list[Target]) -> Lookup:
 def _weight(scope: Scope, targets: list[Target], answers: int) -> int:
     """Share 100 among the records, at least 1 each (RFC 2782: 0 would mean hardly ever)."""
     if scope.settings.compat:
-        answers = sum(len(target.addresses) * len(target.ports) for target in targets)
+        # No ports count as one, which is then left out.
+        answers = sum(len(target.addresses) * (len(target.ports) or 1) for target in targets)
     return max(1, 100 // answers) if answers else 0
 
 
@@ -280,8 +304,9 @@ def _backend_targets(scope: Scope, backends: Sequence[Backend]) -> list[Target]:
 
 def _backend_target(scope: Scope, backend: Backend, ports: tuple[Port, ...]) -> Target:
     # M9: SRV targets of imported Services contain the cluster.
-    below = (backend.name, backend.cluster) if scope.service.imported else (backend.name,)
-    return Target(names.of(*below) + scope.full_name, (backend.address,), ports)
+    cluster = names.of(backend.cluster) if scope.service.imported else b""
+    name = prefix(backend.name) + cluster + scope.full_name
+    return Target(name, (backend.address,), ports)
 
 
 def _backends(scope: Scope) -> Backends:

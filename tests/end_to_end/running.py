@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,14 +19,26 @@ import pytest
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 20
 POLL_SECONDS = 0.02
+LISTENING = r"listening on \S+:(\d+)"
+"""What is printed at the start without a Corefile."""
 
 
 class Kdns:
     """A running kdns, its port and what it printed."""
 
-    def __init__(self, *arguments: str, stdin: str | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        stdin: str | None = None,
+        started: str = LISTENING,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start it and wait for the line that has the port; ``environment`` adds variables."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kdns", *arguments],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -39,8 +51,12 @@ class Kdns:
         self._grown = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        listening = self.wait_for(r"listening on \S+:(\d+)")
-        self.port = int(listening[1])
+        self.host = "127.0.0.1"
+        try:
+            self.port = int(self.wait_for(started)[1])
+        except BaseException:
+            self.process.kill()
+            raise
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """Wait until a printed line matches."""
@@ -69,7 +85,7 @@ class Kdns:
         """Ask ``name type`` over UDP, with EDNS."""
         name, rtype = question.split()
         query = dns.message.make_query(name, rtype, use_edns=0, payload=4096)
-        return dns.query.udp(query, "127.0.0.1", port=self.port, timeout=5)
+        return dns.query.udp(query, self.host, port=self.port, timeout=5)
 
     def comes_to(
         self,

@@ -226,8 +226,9 @@ from kdns.app import FromCluster, Options, kubeadm, serving
 async def main():
     options = Options(FromCluster(sys.argv[1]), kubeadm(), port=0, upstream=())
     async with serving(options) as one, serving(options) as two:
-        await one.source.synced.wait()
-        await two.source.synced.wait()
+        for server in one, two:
+            [cluster] = server.clusters.running
+            await cluster.synced.wait()
         print(one.addresses != two.addresses)
 
 asyncio.run(main())

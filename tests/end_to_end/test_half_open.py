@@ -34,11 +34,12 @@ from kdns.app import FromCluster, Options, kubeadm, serving
 async def main():
     options = Options(FromCluster(sys.argv[1]), kubeadm(), port=0, upstream=())
     async with serving(options) as server:
-        await server.source.synced.wait()
+        [cluster] = server.clusters.running
+        await cluster.synced.wait()
         print("synced", flush=True)
-        while not all(status.state == "stale" for status in server.source.statuses()):
+        while not all(status.state == "stale" for status in cluster.statuses):
             await asyncio.sleep(0.1)
-        print(json.dumps([status.trouble for status in server.source.statuses()]), flush=True)
+        print(json.dumps([status.trouble for status in cluster.statuses]), flush=True)
 
 asyncio.run(main())
 """

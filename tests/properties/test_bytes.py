@@ -26,7 +26,9 @@ datagrams = st.one_of(
 @example(QUERY, "udp")
 @settings(max_examples=1000, deadline=None)
 def test_any_bytes_give_an_answer_or_silence(datagram: bytes, transport: str) -> None:
-    reply = CLUSTER.responder.respond(datagram, "tcp" if transport == "tcp" else "udp")
+    reply = CLUSTER.responder.respond(
+        datagram, ("192.0.2.7", 5353), ("tcp" if transport == "tcp" else "udp", "1")
+    )
 
     assert reply is None or isinstance(reply, bytes)
     if reply is not None:

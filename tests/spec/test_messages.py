@@ -7,6 +7,7 @@ import dns.rdatatype
 import pytest
 
 from kdns.kube.objects import Namespace
+from kdns.server.table import Door
 from kdns.zone.settings import Settings
 from tests.cluster import F1, Cluster, ede, endpoints, headless, lines, rcode
 
@@ -16,6 +17,10 @@ BIG = (
     headless("big"),
     endpoints("big", *(f"172.16.{n // 250}.{n % 250}" for n in range(100))),
 )
+
+
+CLIENT = ("192.0.2.7", 5353)
+UDP: Door = ("udp", "1")
 
 
 @pytest.fixture
@@ -29,7 +34,7 @@ def _wire(question: str = f"{SVC} A", **more: object) -> bytearray:
 
 
 def _reply(cluster: Cluster, message: bytes) -> bytes:
-    reply = cluster.responder.respond(message, "udp")
+    reply = cluster.responder.respond(message, CLIENT, UDP)
     assert isinstance(reply, bytes)
     return reply
 
@@ -43,7 +48,7 @@ SILENCE = {
 
 @pytest.mark.parametrize("message", SILENCE.values(), ids=SILENCE)
 def test_what_is_no_query_gets_silence(cluster: Cluster, message: bytes) -> None:
-    assert cluster.responder.respond(message, "udp") is None
+    assert cluster.responder.respond(message, CLIENT, UDP) is None
 
 
 HEADER = b"\x12\x34\1\0"

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Literal, TypeAlias
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from kdns.kube import schema
 from kdns.kube.manifests.addresses import Family, canonical
 
 Labels: TypeAlias = dict[str, str]
 Protocol: TypeAlias = Literal["TCP", "UDP", "SCTP"]
+DnsPolicy: TypeAlias = Literal["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]
 PortNumber: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
 PortOrZero: TypeAlias = Annotated[int, Meta(ge=0, le=65535)]
 # More would not fit the range that pods get their addresses from.
@@ -132,9 +133,10 @@ class Container(Struct, rename="camel", gc=False):
     restart_policy: str | None = None
 
 
-class PodSpec(Struct, rename="camel", gc=False):
+class PodSpec(schema.PodSpec, rename="camel", gc=False):
     """``spec`` of a Pod or of a pod template."""
 
+    dns_policy: DnsPolicy | UnsetType | None = UNSET
     hostname: str | None = None
     subdomain: str | None = None
     node_name: str | None = None

@@ -14,12 +14,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kdns.errors import ManifestError
-from kdns.kube.changes import Apply, Change, Delete, Init, InitDone, Sink
-from kdns.kube.manifests.cluster import KINDS, Cluster, Settings, build
+from kdns.kube.changes import Change, Sink
+from kdns.kube.manifests.cluster import Cluster, Settings, build
 from kdns.kube.manifests.conflicts import Conflict, Edit, waiting
+from kdns.kube.manifests.differences import differences, listed
 from kdns.kube.manifests.documents import Known, Manifest, parse
 from kdns.kube.manifests.files import File, Listing, Stamp, find
-from kdns.kube.objects import Key, Kind, Object
 from kdns.kube.selectors import Selector
 
 _log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class ManifestSource:
         self._known = {path: self._read(file) for path, file in files.items()}
         self._changed = _latest(self._listings.values())
         self._use(self._known)
-        for change in _listed(self._cluster):
+        for change in listed(self._cluster):
             self._sink(change)
         return self._cluster
 
@@ -222,7 +222,7 @@ class ManifestSource:
             going = {path: one for path, one in self._known.items() if path not in self._conflicts}
             kept = {path: self._used[path] for path in self._conflicts if path in self._used}
             self._use({**going, **kept})
-        return list(_differences(before, self._cluster))
+        return list(differences(before, self._cluster))
 
     def _use(self, files: _Files) -> None:
         """Make the cluster from these files; those of before stay if they contradict each other."""
@@ -303,30 +303,3 @@ def _filled(read: _Read | None) -> bool:
 def _differ(one: _Files, other: _Files) -> bool:
     same = len(one) == len(other) and all(other.get(path) is read for path, read in one.items())
     return not same
-
-
-def _listed(cluster: Cluster) -> Iterator[Change]:
-    """Tell a cluster as complete lists."""
-    for kind in KINDS:
-        yield Init(kind)
-        yield from (Apply(one) for one in cluster.objects if kind == one.KIND)
-        yield InitDone(kind)
-
-
-def _differences(before: Cluster, after: Cluster) -> Iterator[Change]:
-    """Tell what is gone, then what is new or different.
-
-    What is gone has the version of what made it go only where versions are times: the time of a
-    file would stand above every resourceVersion for good.
-    """
-    version = after.version if after.dated else 0
-    old, new = _by_key(before), _by_key(after)
-    for kind, key in old.keys() - new.keys():
-        yield Delete(kind, key, old[kind, key].uid, version)
-    for place, one in new.items():
-        if old.get(place) != one:
-            yield Apply(one)
-
-
-def _by_key(cluster: Cluster) -> dict[tuple[Kind, Key], Object]:
-    return {(one.KIND, one.key): one for one in cluster.objects}

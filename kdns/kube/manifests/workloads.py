@@ -106,7 +106,12 @@ def _pods(
     for index, plan in enumerate(_plans(workload, len(spread), taken)):
         node = template.spec.node_name or (spread[(start + index) % len(spread)] if spread else "")
         yield Backend(
-            pod=Pod(namespace, plan.name, version=workload.shape.metadata.version),
+            pod=Pod(
+                namespace,
+                plan.name,
+                version=workload.shape.metadata.version,
+                dns=template.spec.dns,
+            ),
             labels={**(template.metadata.labels or {}), **plan.labels},
             spec=plan.spec,
             zone=nodes[node].zone if node in nodes else "",

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdns.errors import UpstreamError
-from kdns.wire import codes, names, relay
-from kdns.wire.query import RD, Edns, Query, ask, write_query
+from kdns.wire import codes, names, records, relay
+from kdns.wire.message import write
+from kdns.wire.query import RA, RD, Edns, Query, ask, write_query
 
 NAME = "www.example.org."
 QUERY = ask(names.from_text(NAME), codes.A)
@@ -163,48 +164,123 @@ def test_what_follows_opt_is_left_off_with_it() -> None:
     assert texts(bare) == []
 
 
-# -- for others and later -----------------------------------------------------------------------
+# -- edited in place ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("compress", [True, False])
-def test_a_kept_response_takes_the_spelling_of_who_asks_next(*, compress: bool) -> None:
-    message = response(ADDRESSES[0])
-    if not compress:
-        message = message.replace(b"\xc0\x0c", QUERY.name)
-    client = Query(9, RD, names.from_text("WWW.Example.org") + b"\0\1\0\1", QUERY.name, 1)
+def test_opt_has_the_size_and_the_do_bit_of_the_client_and_what_the_upstream_said() -> None:
+    theirs = ask(QUERY.name, codes.A, edns=Edns(1232))
+    message = relay.explain(response(query=theirs, rcode=16), 18, "prohibited")
+    client = ask(QUERY.name, codes.A, edns=Edns(4000, do=True))
 
-    filled = relay.fill(relay.template(relay.locate(message)), client, 17)
+    read = dns.message.from_wire(relay.readdress(message, client, 512))
 
-    assert texts(filled) == ["WWW.Example.org. 17 IN A 192.0.2.1"]
+    assert (read.payload, read.rcode()) == (4000, 16)
+    assert read.ednsflags & dns.flags.DO
+    assert [option.to_text() for option in read.options] == ["EDE 18 (Prohibited): prohibited"]
 
 
-def test_opt_keeps_what_stands_in_place_of_its_ttl() -> None:
-    query = ask(names.from_text(NAME), codes.A, edns=Edns(1232, do=True))
-    message = response(ADDRESSES[0], query=query, rcode=16)
+@pytest.mark.parametrize("lines", [(), ADDRESSES[:1]])
+def test_a_client_without_edns_gets_no_opt(lines: tuple[str, ...]) -> None:
+    message = response(*lines, query=ask(QUERY.name, codes.A, edns=Edns(1232)))
 
-    read = dns.message.from_wire(relay.fill(relay.template(relay.locate(message)), query, 30))
+    read = dns.message.from_wire(relay.readdress(message, QUERY, 512))
 
+    assert read.edns == -1
+    assert len(read.answer) == len(lines)
+
+
+def test_a_bare_response_has_its_answer_and_opt() -> None:
+    query = ask(QUERY.name, codes.A, edns=Edns(1232))
+    more = ("authority example.org. 9 IN NS ns.example.org.", f"additional {NAME} 9 IN TXT x")
+    message = relay.bare(response(*ADDRESSES[:2], *more, query=query))
+
+    assert texts(message) == list(ADDRESSES[:2])
+    assert dns.message.from_wire(message).edns == 0
+
+
+def test_flags_are_set_and_cleared() -> None:
+    message = relay.with_flags(GOOD, relay.AD, RA | RD)
+
+    assert dns.flags.to_text(dns.message.from_wire(message).flags) == "QR AD"
+    assert texts(message) == texts(GOOD)
+
+
+def test_every_record_gets_the_ttl_and_opt_does_not() -> None:
+    query = ask(QUERY.name, codes.A, edns=Edns(1232, do=True))
+    message = response(*ADDRESSES[:2], f"additional {NAME} 9 IN TXT x", query=query, rcode=16)
+    read = dns.message.from_wire(relay.retimed(relay.locate(message), 30), one_rr_per_rrset=True)
+
+    assert {rrset.ttl for section in read.sections[1:] for rrset in section} == {30}
     assert read.rcode() == 16
-    assert read.answer[0].ttl == 30
 
 
-FLAGS = {
-    "AA is never repeated": ("QR AA RD RA", RD, False, "QR RD RA"),
-    "RD is the client's": ("QR RD RA", 0, False, "QR RA"),
-    "AD for who did not ask": ("QR RD RA AD", RD, False, "QR RD RA"),
-    "AD for AD": ("QR RD RA AD", RD | relay.AD, False, "QR RD RA AD"),
-    "AD for DO": ("QR RD RA AD", RD, True, "QR RD RA AD"),
+# -- in another order ---------------------------------------------------------------------------
+
+EDGE = "edge.example.org."
+
+
+def reversed_order(message: bytes) -> list[str]:
+    sets = relay.order(relay.locate(message)).sets
+    return texts(relay.arranged(message, sets, lambda _, addresses: addresses[::-1]))
+
+
+def test_addresses_change_places_within_owner_and_type() -> None:
+    message = response(
+        f"{NAME} 60 IN CNAME {EDGE}",
+        f"{EDGE} 60 IN A 192.0.2.1",
+        f"{EDGE} 60 IN A 192.0.2.2",
+        f"{EDGE} 60 IN AAAA 2001:db8::1",
+        f"{EDGE} 60 IN AAAA 2001:db8::2",
+        "authority example.org. 60 IN NS ns.example.org.",
+        "additional ns.example.org. 60 IN A 192.0.2.3",
+        "additional ns.example.org. 60 IN A 192.0.2.4",
+        "additional ns2.example.org. 60 IN A 192.0.2.5",
+    )
+
+    assert reversed_order(message) == [
+        f"{NAME} 60 IN CNAME {EDGE}",
+        f"{EDGE} 60 IN A 192.0.2.2",
+        f"{EDGE} 60 IN A 192.0.2.1",
+        f"{EDGE} 60 IN AAAA 2001:db8::2",
+        f"{EDGE} 60 IN AAAA 2001:db8::1",
+        "example.org. 60 IN NS ns.example.org.",
+        "ns.example.org. 60 IN A 192.0.2.4",
+        "ns.example.org. 60 IN A 192.0.2.3",
+        "ns2.example.org. 60 IN A 192.0.2.5",
+    ]
+
+
+def test_an_owner_is_the_same_however_it_is_written() -> None:
+    first = b"\3WWW" + b"\xc0\x10" + b"\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\x09"
+    message = GOOD[:7] + b"\2" + GOOD[8:] + first
+
+    assert reversed_order(message) == [
+        f"{NAME} 61 IN A 192.0.2.9",
+        "WWW.example.org. 60 IN A 192.0.2.1",
+    ]
+
+
+JUMBLED = {
+    "addresses": ((codes.A, codes.A), False),
+    "an alias first": ((codes.CNAME, codes.A), False),
+    "an alias and its signature first": ((codes.CNAME, codes.RRSIG, codes.CNAME, codes.A), False),
+    "an alias behind an address": ((codes.A, codes.CNAME), True),
+    "one MX": ((codes.MX,), False),
+    "two MX": ((codes.MX, codes.MX), True),
+    "nothing": ((), False),
 }
 
 
-@pytest.mark.parametrize(("kept", "sent", "do", "expected"), FLAGS.values(), ids=FLAGS)
-def test_the_flags_of_a_kept_response(kept: str, sent: int, expected: str, *, do: bool) -> None:
-    message = response(ADDRESSES[0], flags=kept)
-    client = Query(9, sent, QUERY.question, QUERY.name, 1, 1, Edns(1232, do=do))
+@pytest.mark.parametrize(("types", "expected"), JUMBLED.values(), ids=JUMBLED)
+def test_what_takes_more_than_changing_addresses(types: tuple[int, ...], *, expected: bool) -> None:
+    assert relay.jumbled(types) is expected
 
-    filled = relay.fill(relay.template(relay.locate(message)), client, 1)
 
-    assert dns.flags.to_text(dns.message.from_wire(filled).flags) == expected
+def test_an_address_of_another_class_stays_where_it_is() -> None:
+    message = response(*ADDRESSES[:2])
+    chaos = message.replace(b"\0\1\0\1", b"\0\1\0\3")
+
+    assert relay.order(relay.locate(chaos)) == relay.Order()
 
 
 # -- understood ---------------------------------------------------------------------------------
@@ -220,10 +296,10 @@ def test_a_chain_of_aliases_is_read_with_its_names_spelled_out() -> None:
 
     sections = relay.read(message, QUERY)
 
-    assert [(r.owner, r.rtype, r.ttl, r.rdata) for r in sections.answer] == [
-        (QUERY.name, codes.CNAME, 60, edge),
-        (edge, codes.A, 30, bytes((192, 0, 2, 1))),
-    ]
+    assert sections.answer == (
+        records.cname(QUERY.name, 60, edge),
+        records.address(edge, 30, bytes((192, 0, 2, 1))),
+    )
     assert not sections.authority
     assert not sections.authoritative
 
@@ -248,10 +324,21 @@ def test_records_of_other_classes_are_passed_over() -> None:
 
 
 RDATA = {
-    "MX": "10 mail.example.org.",
+    "NS": "ns.example.org.",
     "SOA": "ns.example.org. hostmaster.example.org. 1 2 3 4 5",
-    "SRV": "0 5 80 web.example.org.",
+    "PTR": "www.example.org.",
+    "HINFO": "one two",
+    "MX": "10 mail.example.org.",
     "TXT": '"one" "two"',
+    "RP": "who.example.org. what.example.org.",
+    "AFSDB": "1 db.example.org.",
+    "RT": "1 route.example.org.",
+    "PX": "1 one.example.org. two.example.org.",
+    "SRV": "0 5 80 web.example.org.",
+    "NAPTR": '100 10 "u" "sip+E2U" "!^.*$!sip:x!" next.example.org.',
+    "KX": "1 kx.example.org.",
+    "DNAME": "other.example.org.",
+    "CAA": '0 issue "ca.example.org"',
     "TYPE65280": r"\# 4 c00cc00c",
 }
 
@@ -259,8 +346,81 @@ RDATA = {
 @pytest.mark.parametrize(("rtype", "data"), RDATA.items(), ids=RDATA)
 def test_rdata_means_the_same_outside_of_its_message(rtype: str, data: str) -> None:
     [record] = relay.read(response(f"{NAME} 60 IN {rtype} {data}"), QUERY).answer
+    written = dns.rrset.from_text(NAME, 60, "IN", rtype, data)[0].to_wire()
 
-    assert record.rdata == dns.rrset.from_text(NAME, 60, "IN", rtype, data)[0].to_wire()
+    assert b"".join(record.targets) + record.rdata == written
+
+
+COMPRESSED = {
+    "CNAME": (codes.CNAME, b"\xc0\x10", b"\7example\3org\0"),
+    "MX": (codes.MX, b"\0\1\4mail\xc0\x10", b"\0\1\4mail\7example\3org\0"),
+    "SRV": (codes.SRV, bytes(6) + b"\xc0\x10", bytes(6) + b"\7example\3org\0"),
+    "NAPTR": (35, bytes(4) + b"\1u\0\0\xc0\x10", bytes(4) + b"\1u\0\0\7example\3org\0"),
+    "no type that may be": (codes.TXT, b"\2\xc0\x10", b"\2\xc0\x10"),
+}
+
+
+@pytest.mark.parametrize(("rtype", "data", "expected"), COMPRESSED.values(), ids=COMPRESSED)
+def test_compressed_names_in_rdata_are_spelled_out(
+    rtype: int, data: bytes, expected: bytes
+) -> None:
+    record = b"\xc0\x0c" + rtype.to_bytes(2) + b"\0\1\0\0\0\1" + len(data).to_bytes(2) + data
+    message = GOOD[: 12 + len(QUERY.question)] + record
+
+    [read] = relay.read(message, QUERY).answer
+
+    assert b"".join(read.targets) + read.rdata == expected
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5])
+def test_a_name_that_its_rdata_does_not_hold_is_the_upstreams_fault(cut: int) -> None:
+    message = response(f"{NAME} 60 IN CNAME {EDGE}", f"{EDGE} 60 IN A 192.0.2.1")
+    start = 12 + len(QUERY.question) + 10
+    short = message[:start] + cut.to_bytes(2) + message[start + 2 :][:cut]
+    with pytest.raises(UpstreamError, match="the response"):
+        relay.read(short[:7] + b"\1" + short[8:], QUERY)
+
+
+def test_the_whole_of_a_response_is_understood() -> None:
+    query = ask(QUERY.name, codes.A, edns=Edns(1232))
+    written = relay.explain(
+        response(
+            f"{NAME} 60 IN CNAME {EDGE}",
+            f"{EDGE} 60 IN TYPE65280 \\# 2 c00c",
+            "authority example.org. 60 IN NS ns.example.org.",
+            "additional ns.example.org. 60 IN A 192.0.2.3",
+            f"additional {NAME} 60 CH TXT x",
+            query=query,
+            flags="QR AA RD RA AD",
+        ),
+        18,
+        "prohibited",
+    )
+
+    sections = relay.sections(written, query)
+    again = query.id.to_bytes(2) + write(query, sections, 1232).first()
+
+    assert texts(again) == texts(written)
+    assert dns.flags.to_text(dns.message.from_wire(again).flags) == "QR AA RD RA AD"
+    assert dns.message.from_wire(again).options == dns.message.from_wire(written).options
+
+
+@pytest.mark.parametrize("flags", ["QR", "QR RD RA", "QR AA RD", "QR TC RD RA", "QR RD RA AD"])
+def test_the_flags_of_a_whole_response_are_those_of_the_upstream(flags: str) -> None:
+    query = Query(0, RD if "RD" in flags else 0, QUERY.question, QUERY.name, codes.A)
+    sections = relay.sections(response(ADDRESSES[0], flags=flags), query)
+
+    for recursion in (False, True):
+        written = bytes(2) + write(query, sections, 512, recursion=recursion).first()
+        assert dns.flags.to_text(dns.message.from_wire(written).flags) == flags
+
+
+def test_an_option_that_is_cut_short_is_the_upstreams_fault() -> None:
+    query = ask(QUERY.name, codes.A, edns=Edns(1232))
+    for data in (b"\0", b"\0\x0f\0\2x"):
+        message = EDNS[:-2] + len(data).to_bytes(2) + data
+        with pytest.raises(UpstreamError, match="cut short"):
+            relay.sections(message, query)
 
 
 def test_the_answer_to_another_question_is_not_read() -> None:
@@ -293,12 +453,16 @@ def test_any_bytes_are_a_value_or_an_upstream_error(message: bytes) -> None:
     relay.is_answer(message, QUERY, 7)
     with suppress(UpstreamError):
         relay.readdress(message, QUERY, 30)
+    for reader in (relay.read, relay.sections):
+        with suppress(UpstreamError):
+            reader(message, QUERY)
     with suppress(UpstreamError):
-        relay.read(message, QUERY)
+        relay.bare(message)
     with suppress(UpstreamError):
         reply = relay.locate(message)
         relay.without_edns(reply)
-        relay.fill(relay.template(reply), QUERY, reply.rcode)
+        relay.retimed(reply, 1)
+        relay.arranged(message, relay.order(reply).sets, lambda _, addresses: addresses[::-1])
 
 
 @given(st.sets(st.integers(1, 40)), st.integers(29, 700))

@@ -207,6 +207,7 @@ def test_edns_options_never_make_a_reply_too_large(size: int, padding: int, name
     query = dns.message.make_query(f"{name}.testns.svc.cluster.local.", "A")
     for options in ([], [option], [option] * 3):
         query.use_edns(0, payload=size, options=options)
-        reply = cluster.responder.respond(query.to_wire(max_size=65_535), "udp")
+        wire = query.to_wire(max_size=65_535)
+        reply = cluster.responder.respond(wire, ("192.0.2.7", 5353), ("udp", "1"))
         assert isinstance(reply, bytes)
         assert len(reply) <= size

@@ -1,0 +1,83 @@
+"""An event loop on a thread of its own, for programs without one. Knows no DNS."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from kdns.errors import UsageError
+
+T = TypeVar("T")
+
+PATIENCE = 1.0
+"""Seconds that others have to finish what they were doing when the loop was stopped."""
+
+
+class Background:
+    """Runs coroutines for other threads. The thread is a daemon: it never keeps a program alive."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._loop = loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=_run, args=(loop,), name=self._name, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine to its end and return what it returns.
+
+        Whoever is interrupted while waiting, by SIGINT for instance, cancels it. UsageError where
+        no loop runs, or on the thread of the loop itself, which would wait for ever.
+        """
+        loop = self._loop
+        if loop is None or threading.current_thread() is self._thread:
+            work.close()
+            raise UsageError("the cluster is not open: use it in a with block")
+        future = asyncio.run_coroutine_threadsafe(work, loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what tidies up; where no loop runs any more, that was done."""
+        if self._loop is None:
+            work.close()
+        else:
+            self.run(work)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Call a function on the thread of the loop."""
+
+        async def work() -> T:
+            return function()
+
+        return self.run(work())
+
+    def stop(self) -> None:
+        """End the loop and its thread, and everything that still runs there."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None:
+            return
+        self._loop = None
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until it is stopped, let what is being finished finish, and cancel the rest."""
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+    if tasks := asyncio.all_tasks(loop):
+        loop.run_until_complete(asyncio.wait(tasks, timeout=PATIENCE))
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()

@@ -1,0 +1,107 @@
+"""Ask one upstream over UDP, each question from a port that is hard to guess.
+
+A socket is connected, so that the kernel drops what others send and reports it when nobody
+listens there. It is used for a few questions and then closed: to open one for every question
+costs more than all the rest, and one that stays open for long could be found out (RFC 5452
+section 9.2). Knows no second upstream.
+"""
+
+import asyncio
+import socket
+
+from kdns.upstream.address import Upstream
+from kdns.upstream.counts import Counts
+from kdns.upstream.deadlines import Deadlines
+from kdns.upstream.pool import Channel, Pool
+from kdns.upstream.question import Question
+from kdns.upstream.settings import Settings
+
+MAX_USES = 32
+"""Questions from one port."""
+_MAX_MESSAGE = 65_535
+
+
+class Datagrams:
+    """The UDP sockets to an upstream."""
+
+    def __init__(self, upstream: Upstream, settings: Settings, counts: Counts) -> None:
+        self._upstream = upstream
+        self._source = settings.source
+        self._counts = counts
+        self._deadlines = Deadlines()
+        self._pool: Pool[_Port] = Pool(settings, max_uses=MAX_USES, shuffled=True)
+
+    async def ask(self, asked: Question, until: float) -> bytes:
+        """Return the response to a question, or raise OSError or UpstreamError.
+
+        ``until`` is in the time of the event loop.
+        """
+        loop = asyncio.get_running_loop()
+        port = self._pool.take(loop.time())
+        self._counts.took("udp", again=port is not None)
+        if port is None:
+            port = self._open(loop)
+        try:
+            return await port.ask(asked, self._deadlines, until)
+        finally:
+            self._pool.give_back(port, loop.time())
+
+    def close(self) -> None:
+        """Close all sockets."""
+        self._pool.close()
+        self._deadlines.close()
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> "_Port":
+        port = _Port(connected(self._upstream, self._source), loop)
+        self._pool.add(port)
+        return port
+
+
+class _Port(Channel):
+    """A connected UDP socket."""
+
+    def __init__(self, bound: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop.time())
+        self._socket = bound
+        self._loop = loop
+        loop.add_reader(bound, self._read)
+
+    def send(self, message: bytes) -> None:
+        """Send a datagram."""
+        self._socket.send(message)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def mismatched(self, future: "asyncio.Future[bytes]") -> None:
+        """Ignore it: it may be forged, and the true one may follow (RFC 5452 section 9.1)."""
+
+    def _read(self) -> None:
+        # One datagram for each wake-up: a flood of forged ones must not keep others waiting.
+        try:
+            message = self._socket.recv(_MAX_MESSAGE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.fail(error)
+        else:
+            self.arrived(message)
+
+
+def connected(upstream: Upstream, source: str) -> socket.socket:
+    """Open a UDP socket to an upstream; the kernel picks its port at random."""
+    family, _, _, _, address = socket.getaddrinfo(
+        upstream.host, upstream.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+    )[0]
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        opened.setblocking(False)
+        if source:
+            opened.bind((source, 0))
+        opened.connect(address)
+    except BaseException:
+        opened.close()
+        raise
+    return opened

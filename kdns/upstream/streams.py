@@ -1,0 +1,146 @@
+"""Ask one upstream over TCP or TLS (RFC 7766, RFC 7858), in connections that are used again.
+
+Knows no second upstream.
+"""
+
+import asyncio
+import ssl
+from typing import cast
+
+from kdns.errors import UpstreamError
+from kdns.upstream.address import Upstream
+from kdns.upstream.counts import Counts
+from kdns.upstream.deadlines import Deadlines
+from kdns.upstream.pool import Channel, Pool
+from kdns.upstream.question import Question
+from kdns.upstream.settings import Settings
+
+_LENGTH = 2
+
+
+class Streams:
+    """The connections to an upstream."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        settings: Settings,
+        counts: Counts,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        """With a context it is TLS."""
+        self._upstream = upstream
+        self._settings = settings
+        self._counts = counts
+        self._context = context
+        self._label = "tcp" if context is None else "tcp-tls"
+        self._deadlines = Deadlines()
+        self._pool: Pool[_Connection] = Pool(settings)
+
+    async def ask(self, asked: Question, until: float) -> bytes:
+        """Return the response to a question, or raise OSError or UpstreamError.
+
+        ``until`` is in the time of the event loop.
+        """
+        connection = self._pool.take(asyncio.get_running_loop().time())
+        self._counts.took(self._label, again=connection is not None)
+        if connection is not None:
+            try:
+                return await self._ask(connection, asked, until)
+            except ConnectionError:
+                # RFC 7766 section 6.2.4: the other side may close what is idle at any time.
+                pass
+        return await self._ask(await self._connect(until), asked, until)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._pool.close()
+        self._deadlines.close()
+
+    async def _ask(self, connection: "_Connection", asked: Question, until: float) -> bytes:
+        try:
+            return await connection.ask(asked, self._deadlines, until)
+        finally:
+            self._pool.give_back(connection, asyncio.get_running_loop().time())
+
+    async def _connect(self, until: float) -> "_Connection":
+        """Open a connection, in a task: whoever waits for it may not be in one."""
+        loop = asyncio.get_running_loop()
+        opened: asyncio.Future[_Connection] = loop.create_future()
+        self._deadlines.add(opened, until)
+        task = loop.create_task(self._open(opened))
+        try:
+            return await opened
+        finally:
+            task.cancel()
+
+    async def _open(self, opened: "asyncio.Future[_Connection]") -> None:
+        loop = asyncio.get_running_loop()
+        upstream, source = self._upstream, self._settings.source
+        name = None if self._context is None else upstream.name or upstream.host
+        try:
+            _, connection = await loop.create_connection(
+                lambda: _Connection(loop.time()),
+                upstream.host,
+                upstream.port,
+                ssl=self._context,
+                server_hostname=name,
+                local_addr=(source, 0) if source else None,
+            )
+        except OSError as error:
+            if not opened.done():
+                opened.set_exception(error)
+            return
+        if opened.done():
+            connection.close()
+            return
+        self._pool.add(connection)
+        opened.set_result(connection)
+
+
+class _Connection(Channel, asyncio.Protocol):
+    """A connection over which messages go, each after its length (RFC 1035 section 4.2.2)."""
+
+    def __init__(self, now: float) -> None:
+        super().__init__(now)
+        self._transport: asyncio.Transport | None = None
+        self._received = bytearray()
+
+    def send(self, message: bytes) -> None:
+        """Send a message, with its length in one write (RFC 7766 section 8)."""
+        if self._transport is None or self._transport.is_closing():
+            raise ConnectionResetError("the connection is closed")
+        self._transport.write(len(message).to_bytes(_LENGTH) + message)
+
+    def close(self) -> None:
+        """Close the connection, without waiting for the other side."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def mismatched(self, future: "asyncio.Future[bytes]") -> None:
+        """Give up: nobody can have forged it, so nothing better will follow."""
+        future.set_exception(UpstreamError("the response is to another question"))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Be told by the event loop that the connection stands."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Be told by the event loop of octets that came: a message, part of one, or several."""
+        received = self._received
+        received += data
+        while len(received) >= _LENGTH:
+            end = _LENGTH + int.from_bytes(received[:_LENGTH])
+            if len(received) < end:
+                return
+            message = bytes(received[_LENGTH:end])
+            del received[:end]
+            self.arrived(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Be told by the event loop that nothing more will come."""
+        if isinstance(exc, OSError):
+            self.fail(exc)
+        else:
+            text = "the connection was closed before the response was complete"
+            self.fail(ConnectionResetError(text))
