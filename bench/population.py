@@ -4,6 +4,7 @@ Knows the objects, their names and their addresses. Does not know who asks for t
 """
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -96,6 +97,10 @@ class Member:
             "targetRef": pod | {"uid": f"00000000-0000-4000-8000-{self.number:07}{n:05}"},
         }
 
+    def pods(self) -> list[str]:
+        """Return the addresses of the endpoints, as they are at first."""
+        return [self._pod(n) for n in range(self.endpoints)]
+
     def _pod(self, n: int) -> str:
         return str(IPv4Address(PODS + self.number * self.endpoints + n))
 
@@ -120,12 +125,28 @@ class Population:
         """Return the services whose answers change with their slices."""
         return [member for member in self.members() if member.headless]
 
+    def objects(self) -> Iterator[Json]:
+        """Return everything, complete with kinds and namespaces."""
+        members = [*self.members(), self.large]
+        for name in sorted({member.namespace for member in members}):
+            yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        for member in members:
+            yield _whole("v1", "Service", member.namespace, member.service()[1])
+            yield _whole(
+                "discovery.k8s.io/v1", "EndpointSlice", member.namespace, member.slice()[1]
+            )
+
     def sample(self, size: int = 40) -> list[Question]:
         """Return questions from first to last, half of them for headless services."""
         members = self.members()
         step = max(1, len(members) // size)
         chosen = [*members[1::step], members[-1], *self.headless()[:: max(1, step // HEADLESS)]]
         return [member.question for member in chosen]
+
+
+def _whole(version: str, kind: str, namespace: str, body: Json) -> Json:
+    meta = {"namespace": namespace, **body["metadata"]}
+    return {"apiVersion": version, "kind": kind, **body, "metadata": meta}
 
 
 def service(name: str, cluster_ip: str) -> Json:

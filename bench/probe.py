@@ -15,7 +15,29 @@ from typing import Protocol
 PAUSE = 0.000_25  # between an answer and the next question
 PATIENT = 0.01  # the same, where the questions must not cost what is measured
 RESEND = 1.0
+TYPES = {"A": 1, "PTR": 12, "AAAA": 28, "SRV": 33}
+ATTEMPTS, TIMEOUT = 5, 1.0
 OPT = b"\0\0\x29\x10\0\0\0\0\0\0\0"  # payload size 4096
+
+
+def encode(name: str, rtype: int, number: int, options: bytes = b"") -> bytes:
+    """Return a query, recursion desired; ``options`` is an OPT record or nothing."""
+    labels = (bytes((len(label),)) + label.encode() for label in name.rstrip(".").split("."))
+    header = struct.pack("!6H", number, 0x0100, 1, 0, 0, bool(options))
+    return header + b"".join(labels) + struct.pack("!xHH", rtype, 1) + options
+
+
+def exchange(port: int, name: str, rtype: str, *, edns: bool = False) -> bytes:
+    """Ask one question over UDP and return the reply."""
+    query = encode(name, TYPES[rtype], 1, OPT if edns else b"")
+    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as probe:
+        probe.settimeout(TIMEOUT)
+        probe.connect(("127.0.0.1", port))
+        for _ in range(ATTEMPTS):
+            with suppress(OSError):
+                probe.send(query)
+                return probe.recv(65_535)
+    raise TimeoutError(f"no answer for {name} {rtype} on port {port}")
 
 
 @dataclass(frozen=True)
@@ -27,9 +49,7 @@ class Question:
 
     def query(self, number: int = 0) -> bytes:
         """Return the query with that id."""
-        labels = (bytes((len(label),)) + label.encode() for label in self.name.split("."))
-        header = struct.pack("!6H", number, 0x0100, 1, 0, 0, 1)
-        return header + b"".join(labels) + b"\0\0\1\0\1" + OPT
+        return encode(self.name, TYPES["A"], number, OPT)
 
     def answered_by(self, reply: bytes) -> bool:
         """Whether the reply has the address."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from kdns.commands import check, serve
+from kdns.commands import check, query, serve
 from kdns.errors import KdnsError
 from kdns.version import VERSION
 
@@ -18,6 +18,7 @@ EXIT_FAILED = 1
 COMMANDS = {
     "serve": (serve, "answer queries (the default command)"),
     "check": (check, "read a Corefile and say what it comes to"),
+    "query": (query, "resolve a name as a pod would, without a server"),
 }
 
 
@@ -53,4 +54,4 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where help is, exit status 2."""
-        self.exit(2, f"kdns: {message} (see kdns serve --help)\n")
+        self.exit(2, f"kdns: {message} (see {self.prog} --help)\n")

@@ -124,14 +124,17 @@ class Crew:
 
     async def _keep(self, worker: "_Worker") -> None:
         """Run a worker, and again when it dies, for as long as it is wanted."""
-        while not self._closing and worker in self._workers:
+        while self._wants(worker):
             status = await worker.live()
-            if self._closing or worker not in self._workers:
+            if not self._wants(worker):
                 return
             log.error("worker %d ended with status %d: replaced", worker.pid, status)
             self._remember(worker)
             await asyncio.sleep(RESTART)
             worker.wanted = self._run
+
+    def _wants(self, worker: "_Worker") -> bool:
+        return not self._closing and worker in self._workers
 
     def _remember(self, worker: "_Worker") -> None:
         counters = [family for family in worker.families if family.type != "gauge"]

@@ -75,7 +75,10 @@ def configure(options: Options, runtime: Runtime) -> Configuration:
         plugins.append(("loadbalance", configuration.PLUGINS["loadbalance"]((rotate,), block)))
     upstreams = find_upstreams(options)
     if upstreams:
-        plugins += [("cache", Cache()), ("forward", Forward(upstreams))]
+        cache = Cache()
+        block.during(cache.running())
+        block.drops.append(cache.drop)
+        plugins += [("cache", cache), ("forward", Forward(upstreams))]
         block.recursion = True
     if options.admin is not None:
         _administer(options.admin, block)

@@ -15,10 +15,14 @@ SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 MAX_AGE = 366 * 86_400
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Declare them."""
+def add(parser: argparse.ArgumentParser, *, search: bool = True) -> None:
+    """Declare them; without ``search`` names are completed by nobody, or by the command."""
     _add_sources(parser)
     _add_answers(parser)
+    if search:
+        _add_search(parser)
+    else:
+        parser.set_defaults(search=())
 
 
 def source(arguments: argparse.Namespace) -> FromManifests | FromCluster:
@@ -29,7 +33,7 @@ def source(arguments: argparse.Namespace) -> FromManifests | FromCluster:
         return FromManifests(tuple(arguments.manifests), arguments.assign == "on")
     if not arguments.kubeconfig and not Path(SERVICE_ACCOUNT).exists():
         raise UsageError(
-            "nothing to serve: expected --manifests PATH, --kubeconfig FILE or -conf COREFILE"
+            f"no cluster: expected --manifests PATH or --kubeconfig FILE{_corefile(arguments)}"
             f" (this is no pod: there is no {SERVICE_ACCOUNT})"
         )
     return FromCluster(
@@ -38,6 +42,10 @@ def source(arguments: argparse.Namespace) -> FromManifests | FromCluster:
         snapshot=arguments.snapshot,
         snapshot_max_age=arguments.snapshot_max_age,
     )
+
+
+def _corefile(arguments: argparse.Namespace) -> str:
+    return " or -conf COREFILE" if "conf" in arguments else ""
 
 
 def settings(arguments: argparse.Namespace) -> Settings:
@@ -93,13 +101,6 @@ def _add_answers(parser: argparse.ArgumentParser) -> None:
         help="TTL of cluster records (%(default)s)",
     )
     add(
-        "--search",
-        type=domains,
-        metavar="LIST|off",
-        help="domains that complete short names"
-        " (default.svc.ZONE svc.ZONE ZONE, as in a pod of the namespace default)",
-    )
-    add(
         "--pods",
         choices=("disabled", "insecure", "verified"),
         default="insecure",
@@ -118,4 +119,14 @@ def _add_answers(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="SELECTOR",
         help="serve only namespaces that match (all)",
+    )
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument_group("short names").add_argument(
+        "--search",
+        type=domains,
+        metavar="LIST|off",
+        help="domains that complete short names"
+        " (default.svc.ZONE svc.ZONE ZONE, as in a pod of the namespace default)",
     )

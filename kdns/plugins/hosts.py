@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kdns.assembly import Block
-from kdns.chain import Answer, Handler, Plugin, Request, Response
+from kdns.chain import Answer, Handler, Plugin, Relay, Request, Response
 from kdns.corefile import values
 from kdns.corefile.syntax import Directive, Line, Token
 from kdns.corefile.values import MANY, arguments, duration, fail, integer, nearest, once
@@ -113,8 +113,8 @@ class Hosts:
         return _joined(self.entries.find(name, rtype), self.inline.find(name, rtype))
 
     def _watched(self, response: Response) -> Response:
-        """Have another's answer dropped too when the file changes: it may be ours by then."""
-        if isinstance(response, Answer) and response.owners:
+        """Have another's response dropped too when the file changes: it may be ours by then."""
+        if isinstance(response, Relay) or response.owners:
             return replace(response, owners=(*response.owners, self.owner))
         return response
 

@@ -200,8 +200,8 @@ class Kubernetes:
 
 
 def _unless(missing: Sequence[NoName], response: Response) -> Response:
-    """Keep the answer of another plugin only until this plugin has the name."""
-    if isinstance(response, Answer) and response.owners and missing:
+    """Keep the response of another plugin only until this plugin has the name."""
+    if missing and (isinstance(response, Relay) or response.owners):
         ours = (owner for outcome in missing for owner in outcome.owners)
         return replace(response, owners=(SYNC, *ours, *response.owners))
     return response
@@ -240,10 +240,11 @@ def _explained(response: Response, missing: list[NoName]) -> Response:
     text = "as a short name: " + max(reversed(missing), key=_reach).reason
     match response:
         case Answer(Sections(rcode=codes.REFUSED, ede=(code, refused)) as sections):
-            return Answer(replace(sections, ede=(code, f"{text}; {refused}")))
+            both = replace(sections, ede=(code, f"{text}; {refused}"))
+            return replace(response, sections=both)
         case Relay(message) if relay.rcode(message) == codes.NXDOMAIN:
             with suppress(UpstreamError):
-                return Relay(relay.explain(message, codes.EDE_OTHER, text))
+                return replace(response, message=relay.explain(message, codes.EDE_OTHER, text))
             return response
         case _:
             return response

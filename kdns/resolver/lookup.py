@@ -23,6 +23,8 @@ Port: TypeAlias = str | bytes | int | None
 Find: TypeAlias = Callable[[str, tuple[int, ...]], Awaitable[Result]]
 """Walks the search list for a name of some types."""
 
+_in_c = socket.getaddrinfo
+"""What stands there before a program puts something of ours in its place."""
 _TYPES: dict[int, tuple[int, ...]] = {
     socket.AF_UNSPEC: (codes.A, codes.AAAA),
     socket.AF_INET: (codes.A,),
@@ -52,6 +54,14 @@ _ONLY_HERE = socket.AI_CANONNAME | socket.AI_ADDRCONFIG | socket.AI_V4MAPPED | s
 """Flags that mean nothing to the look-up of a numeric address."""
 
 
+class LookupFailed(socket.gaierror):
+    """A name without an address; ``result`` says more."""
+
+    def __init__(self, number: int, text: str, result: Result) -> None:
+        super().__init__(number, text)
+        self.result = result
+
+
 class Wanted(Struct, frozen=True):
     """The arguments of ``socket.getaddrinfo``."""
 
@@ -65,7 +75,7 @@ class Wanted(Struct, frozen=True):
     def numeric(self, address: Host, flags: int) -> list[AddressInfo]:
         """Ask the C library about an address, with other flags; it asks nobody."""
         asked = (self.family, self.kind, self.proto)
-        return list(socket.getaddrinfo(address, self.port, *asked, flags))
+        return list(_in_c(address, self.port, *asked, flags))
 
 
 async def getaddrinfo(find: Find, wanted: Wanted) -> list[AddressInfo]:
@@ -74,7 +84,7 @@ async def getaddrinfo(find: Find, wanted: Wanted) -> list[AddressInfo]:
     Ports, socket types and numeric addresses are left to the C library, which asks nobody about
     them. AI_ADDRCONFIG has no effect: the addresses of this machine are not those of the pod.
     """
-    numeric = _numeric(wanted)
+    numeric = numeric_only(wanted)
     if numeric is not None:
         return numeric
     canonical, addresses = await _looked_up(find, _text(wanted.host), wanted)
@@ -93,7 +103,7 @@ def is_local(name: str) -> bool:
     return bare == "localhost" or bare.endswith(".localhost")
 
 
-def _numeric(wanted: Wanted) -> list[AddressInfo] | None:
+def numeric_only(wanted: Wanted) -> list[AddressInfo] | None:
     """Look up what is no name; None for a name."""
     if wanted.host in {None, "", b""}:
         return wanted.numeric(wanted.host, wanted.flags)
@@ -133,11 +143,11 @@ def _wants(family: int, address: Address) -> bool:
     return versions.get(family, address.version) == address.version
 
 
-def _fault(name: str, result: Result) -> socket.gaierror:
+def _fault(name: str, result: Result) -> LookupFailed:
     """Make the error of the C library, with the reason behind its words."""
     number, text = _FAULTS.get(result.rcode, _FAILED)
     reason = f": {result.reason}" if result.reason else ""
-    return socket.gaierror(number, f"{text}: {name}{reason}")
+    return LookupFailed(number, f"{text}: {name}{reason}", result)
 
 
 def _precedence(address: Address) -> int:

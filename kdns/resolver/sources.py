@@ -42,6 +42,8 @@ class Source(TypedDict, total=False):
     """Context of the kubeconfig; its current one when left out."""
     snapshot: PathText
     """File that keeps the last known objects of an API server, to start without it."""
+    snapshot_max_age: float
+    """Seconds; an older snapshot is not used (a day)."""
     assign: bool
     """Whether the addresses and endpoints that a cluster adds to manifests are simulated (yes)."""
     zone: str
@@ -112,6 +114,7 @@ def _check(source: Source) -> None:
     for word, kinds in (
         ("context", ("kubeconfig",)),
         ("snapshot", ("kubeconfig", "in_cluster")),
+        ("snapshot_max_age", ("kubeconfig", "in_cluster")),
         ("assign", ("manifests", "objects")),
     ):
         if word in source and given[0] not in kinds:
@@ -131,6 +134,7 @@ def _from(source: Source) -> From:
         str(Path(source["kubeconfig"]).expanduser()) if "kubeconfig" in source else "",
         source.get("context", ""),
         snapshot=os.fspath(source.get("snapshot", "")),
+        snapshot_max_age=source.get("snapshot_max_age", 86_400.0),
     )
 
 

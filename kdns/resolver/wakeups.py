@@ -16,7 +16,7 @@ class Wakeups:
     def __init__(self) -> None:
         self._waiting: dict[Owner, set[asyncio.Event]] = {}
         self._records: list[set[Owner]] = []
-        self.closed = False
+        self.closed: bool = False
         """Set when nothing will be touched any more."""
 
     @contextmanager

@@ -101,8 +101,11 @@ class Pool(Generic[_C]):
         self._idle: list[_C] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def take(self, now: float) -> _C | None:
-        """Return a socket to use; None where one is to be opened."""
+    def take(self, now: float, opening: int = 0) -> _C | None:
+        """Return a socket to use; None where there is none.
+
+        A socket is shared when there are as many as may be, ``opening`` among them.
+        """
         idle = self._idle
         while idle:
             if self._shuffled and len(idle) > 1:
@@ -112,10 +115,14 @@ class Pool(Generic[_C]):
             if self._usable(channel, now):
                 return channel
             self._close(channel)
-        if len(self._open) < MAX_OPEN:
+        if len(self._open) + opening < MAX_OPEN:
             return None
         shared = [channel for channel in self._open if not channel.retired]
         return shared[randbelow(len(shared))] if shared else None
+
+    def is_full(self, opening: int) -> bool:
+        """Whether no more are to be opened."""
+        return len(self._open) + opening >= MAX_OPEN
 
     def add(self, channel: _C) -> None:
         """Count a socket that was opened."""

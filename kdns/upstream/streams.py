@@ -5,6 +5,8 @@ Knows no second upstream.
 
 import asyncio
 import ssl
+from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from kdns.errors import UpstreamError
@@ -35,6 +37,9 @@ class Streams:
         self._context = context
         self._label = "tcp" if context is None else "tcp-tls"
         self._deadlines = Deadlines()
+        self._opening = 0
+        self._queue: list[asyncio.Future[None]] = []
+        """Those who wait because too many are being opened."""
         self._pool: Pool[_Connection] = Pool(settings)
 
     async def ask(self, asked: Question, until: float) -> bytes:
@@ -42,14 +47,12 @@ class Streams:
 
         ``until`` is in the time of the event loop.
         """
-        connection = self._pool.take(asyncio.get_running_loop().time())
+        connection = await self._take(until)
         self._counts.took(self._label, again=connection is not None)
         if connection is not None:
-            try:
+            # RFC 7766 section 6.2.4: the other side may close what is idle at any time.
+            with suppress(ConnectionError):
                 return await self._ask(connection, asked, until)
-            except ConnectionError:
-                # RFC 7766 section 6.2.4: the other side may close what is idle at any time.
-                pass
         return await self._ask(await self._connect(until), asked, until)
 
     def close(self) -> None:
@@ -63,39 +66,65 @@ class Streams:
         finally:
             self._pool.give_back(connection, asyncio.get_running_loop().time())
 
+    async def _take(self, until: float) -> "_Connection | None":
+        """Return a connection that was opened before; None where one is to be opened."""
+        loop = asyncio.get_running_loop()
+        while True:
+            connection = self._pool.take(loop.time(), self._opening)
+            if connection is not None or not self._pool.is_full(self._opening):
+                return connection
+            turn: asyncio.Future[None] = loop.create_future()
+            self._deadlines.add(turn, until)
+            self._queue.append(turn)
+            await turn
+
     async def _connect(self, until: float) -> "_Connection":
         """Open a connection, in a task: whoever waits for it may not be in one."""
         loop = asyncio.get_running_loop()
+        task = loop.create_task(self._open())
         opened: asyncio.Future[_Connection] = loop.create_future()
         self._deadlines.add(opened, until)
-        task = loop.create_task(self._open(opened))
+        task.add_done_callback(partial(_tell, opened))
+        self._opening += 1
         try:
-            return await opened
+            connection = await opened
+            self._pool.add(connection)
         finally:
             task.cancel()
+            self._opening -= 1
+            queue, self._queue = self._queue, []
+            for turn in queue:
+                if not turn.done():
+                    turn.set_result(None)
+        return connection
 
-    async def _open(self, opened: "asyncio.Future[_Connection]") -> None:
+    async def _open(self) -> "_Connection":
         loop = asyncio.get_running_loop()
         upstream, source = self._upstream, self._settings.source
         name = None if self._context is None else upstream.name or upstream.host
-        try:
-            _, connection = await loop.create_connection(
-                lambda: _Connection(loop.time()),
-                upstream.host,
-                upstream.port,
-                ssl=self._context,
-                server_hostname=name,
-                local_addr=(source, 0) if source else None,
-            )
-        except OSError as error:
-            if not opened.done():
-                opened.set_exception(error)
-            return
-        if opened.done():
-            connection.close()
-            return
-        self._pool.add(connection)
-        opened.set_result(connection)
+        _, connection = await loop.create_connection(
+            lambda: _Connection(loop.time()),
+            upstream.host,
+            upstream.port,
+            ssl=self._context,
+            server_hostname=name,
+            local_addr=(source, 0) if source else None,
+        )
+        return connection
+
+
+def _tell(waiting: "asyncio.Future[_Connection]", task: "asyncio.Task[_Connection]") -> None:
+    """Hand on what became of opening a connection."""
+    if task.cancelled():
+        return
+    error = task.exception()
+    if waiting.done():
+        if error is None:
+            task.result().close()
+    elif error is not None:
+        waiting.set_exception(error)
+    else:
+        waiting.set_result(task.result())
 
 
 class _Connection(Channel, asyncio.Protocol):

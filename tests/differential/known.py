@@ -372,6 +372,7 @@ def _q23(case: Case) -> Kinds:
     named = case.below == ("ns", "dns") or (not case.below and case.question.type == "NS")
     # Nothing is additional with ``minimal``.
     itself = {"127.0.0.1", "ns.dns." + case.question.name.split("ns.dns.")[-1]}
+    itself |= {name.lower() for name in itself}  # a cache may have it in another spelling
     ours = {row.rdata for row in case.ours.answer}
     return SECTIONS if named and ours and ours <= itself and _no_data(case.theirs) else NOTHING
 
@@ -440,10 +441,10 @@ def _q33(case: Case) -> Kinds:
 
 
 def _q34(case: Case) -> Kinds:
-    """CoreDNS explains itself in an OPT record of its own."""
-    theirs, asked = case.theirs.edns, case.question.edns
-    explained = theirs is not None and theirs[1] and not (asked and asked.do)
-    return frozenset({"edns"}) if case.options.has_line("acl {") and explained else NOTHING
+    """CoreDNS explains itself, and does so in an OPT record of its own."""
+    refused = case.question.type in {"MX", "NAPTR"} and case.options.has_line("acl {")
+    own = case.theirs.edns is not None and case.theirs.edns[1:] == (True, 0)
+    return frozenset({"edns"}) if refused and own else NOTHING
 
 
 def _q35(case: Case) -> Kinds:
@@ -504,7 +505,7 @@ _EITHER = (
     Known("Q25", "nobody is asked after the last plugin: refused, not failed", _q25),
     Known("Q26", "a slice of no service has no names to be found by", _q26),
     Known("Q29", "a zone transfer is refused", _q29, _forwards),
-    Known("Q34", "no OPT and no DO but for clients that sent them", _q34),
+    Known("Q34", "what acl answers has the OPT of any other answer", _q34),
     Known("Q36", "hosts answers in the spelling of the question", _q36),
     Known("Q38", "minimal leaves the SOA of what does not exist behind an alias", _q38),
     Known("Q37", "hosts are of class IN", _q37, chance=True),

@@ -55,7 +55,7 @@ class Kdns:
         try:
             self.port = int(self.wait_for(started)[1])
         except BaseException:
-            self.process.kill()
+            self.stop(signal.SIGKILL)
             raise
 
     def wait_for(self, pattern: str) -> re.Match[str]:

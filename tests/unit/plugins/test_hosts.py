@@ -242,9 +242,16 @@ def test_an_answer_of_others_is_dropped_with_the_file() -> None:
     assert passed.owners == (*FIXED, ("hosts", "none"))
 
 
-@pytest.mark.parametrize("response", [Answer(Sections()), Relay(b"")], ids=["for once", "relay"])
-def test_a_response_that_is_not_kept_passes_as_it_is(response: Answer | Relay) -> None:
+def test_an_answer_that_is_not_kept_passes_as_it_is() -> None:
+    response = Answer(Sections())
+
     assert answer(served("fallthrough"), "x. A", last=says(response)) is response
+
+
+def test_what_a_cache_keeps_of_others_is_dropped_with_the_file() -> None:
+    passed = answer(served("fallthrough"), "x. A", last=says(Relay(b"")))
+
+    assert passed == Relay(b"", owners=(("hosts", "none"),))
 
 
 # -- the file ---------------------------------------------------------------------------------
