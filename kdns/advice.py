@@ -32,6 +32,8 @@ def _of_block(assembled: Assembled) -> Iterator[str]:
                 yield from _closed_hosts(directive, assembled)
             case "cache":
                 yield from _long_denial(directive)
+            case "autopath":
+                yield from _blind_autopath(directive, assembled)
             case _:
                 pass
 
@@ -55,6 +57,16 @@ def _long_denial(directive: Directive) -> Iterator[str]:
             if ttl > LONG_DENIAL:
                 text = f"cache: a name that is missing stays missing for up to {ttl} s"
                 yield f"{line.name.path}:{line.name.line}: {text}"
+
+
+def _blind_autopath(directive: Directive, assembled: Assembled) -> Iterator[str]:
+    """Warn where nobody knows whose address a query comes from."""
+    if directive.args and directive.args[-1].text == "@kubernetes":
+        known = assembled.block.kubernetes
+        if known is None:
+            yield _at(directive, "autopath @kubernetes: the server block has no kubernetes")
+        elif known[1].settings.pods != "verified":
+            yield _at(directive, "autopath @kubernetes has no effect without pods verified")
 
 
 def _shadowed(assembled: Assembled, configuration: Configuration) -> Iterator[str]:

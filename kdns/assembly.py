@@ -16,11 +16,13 @@ from kdns.chain import Address, Observer, Plugin
 from kdns.cluster import Clusters
 from kdns.corefile.syntax import Corefile, Directive, Token
 from kdns.kube.owners import Owner
+from kdns.kube.store import Store
 from kdns.metrics import Metrics
 from kdns.server.http import Page
 from kdns.server.tally import Tally
 from kdns.server.tcp import TcpLimits
 from kdns.wire.names import Name
+from kdns.zone.authority import Authority
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,9 @@ class Block:
         """Whether CoreDNS is followed where it deviates from the RFCs (``compat coredns``)."""
         self.addresses: tuple[Address, ...] = ()
         """Where the block is listened for; known before ``during`` is entered."""
+        self.kubernetes: tuple[Store, Authority] | None = None
+        """Objects and zones of ``kubernetes``, for plugins before it in the chain: they are set up
+        first, and look here when they are asked."""
         self.workers = 1
         """Processes that share the sockets (``multisocket``)."""
         self.observers: list[Observer] = []

@@ -60,6 +60,16 @@ class Answer(Struct, frozen=True, gc=False):
     """What went wrong, for the log of ``errors``; empty when the rcode is the truth."""
 
 
+class Repeat(Protocol):
+    """Leave to send a response again, for a moment, to who sends the very same octets."""
+
+    def until(self) -> float:
+        """Return when it ends, in seconds of ``time.monotonic``."""
+
+    def sent(self, times: int) -> None:
+        """Take note of how often it was made use of."""
+
+
 class Relay(Struct, frozen=True, gc=False):
     """A response that another server made, as its complete octets.
 
@@ -75,6 +85,10 @@ class Relay(Struct, frozen=True, gc=False):
     """What of it may be put in another order, where that was found out before."""
     owners: tuple[Owner, ...] = ()
     """What would answer instead if it were there: nobody keeps it once one of these is touched."""
+    repeat: Repeat | None = None
+    """Whoever makes the response depend on anything but the query takes this away."""
+    reorder: Callable[[], bytes] | None = None
+    """Returns the message with its addresses in another order, if that is to be done."""
 
 
 Response: TypeAlias = Answer | Relay

@@ -16,6 +16,7 @@ from kdns.chain import Address, Plugin, compose
 from kdns.corefile import directives, keys
 from kdns.corefile.keys import Key
 from kdns.corefile.syntax import Corefile, Directive, ServerBlock
+from kdns.errors import CorefileError
 from kdns.metrics import Enabled
 from kdns.plugins import forward
 from kdns.server.http import Page
@@ -129,6 +130,9 @@ def build(corefile: Corefile, port: int, runtime: Runtime) -> Configuration:
 
     Raises CorefileError; nothing was started then.
     """
+    if not corefile.blocks:
+        # A file that is being written may be empty for a moment: no reason to stop answering.
+        raise CorefileError(corefile.path, 0, "no server block: expected one like '. { ... }'")
     blocks = [_assemble(block, runtime) for block in corefile.blocks]
     served = (keys.Served(one.keys, tuple(one.block.binds)) for one in blocks)
     keys.check_overlaps(served, port)

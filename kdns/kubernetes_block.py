@@ -100,6 +100,7 @@ def follow(wanted: Wanted, block: Block) -> tuple[Cluster, Serial]:
     serial = Serial()
     block.during(serving(cluster, serial, block.drop, wanted.startup_timeout))
     block.checks["kubernetes"] = cluster.synced.is_set
+    block.kubernetes = cluster.store, wanted.authority
     return cluster, serial
 
 

@@ -6,9 +6,9 @@ in C, ask the C library itself and see nothing of it.
 """
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from kdns.resolver.blocking import Resolver
 from kdns.resolver.lookup import AddressInfo, Host, LookupFailed, Port, Wanted, numeric_only
@@ -29,7 +29,11 @@ class GetAddrInfo(Protocol):
         """Return the addresses of a host; raises socket.gaierror."""
 
 
-def getaddrinfo(resolver: Resolver, otherwise: GetAddrInfo | None = None) -> GetAddrInfo:
+Otherwise: TypeAlias = Callable[..., Sequence[AddressInfo]]
+"""A function like ``socket.getaddrinfo``."""
+
+
+def getaddrinfo(resolver: Resolver, otherwise: Otherwise | None = None) -> GetAddrInfo:
     """Return a function to use in the place of ``socket.getaddrinfo``.
 
     ``otherwise`` is asked for names outside the cluster, where the resolver asks no upstream;
@@ -53,7 +57,7 @@ def getaddrinfo(resolver: Resolver, otherwise: GetAddrInfo | None = None) -> Get
         except LookupFailed as error:
             if otherwise is None or not error.result.unasked:
                 raise
-        return otherwise(host, port, family, type, proto, flags)
+        return list(otherwise(host, port, family, type, proto, flags))
 
     return function
 
@@ -65,7 +69,8 @@ def patched(resolver: Resolver, *, others: bool = True) -> Iterator[None]:
     Names outside the cluster go to what was there before, unless ``others`` is false.
     """
     before = socket.getaddrinfo
-    socket.getaddrinfo = getaddrinfo(resolver, before if others else None)
+    ours = getaddrinfo(resolver, before if others else None)
+    socket.getaddrinfo = ours  # type: ignore[assignment] # less is said about what it returns
     try:
         yield
     finally:

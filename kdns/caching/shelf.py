@@ -33,6 +33,7 @@ class Entry:
         "answers",
         "asked",
         "content",
+        "denial",
         "hits",
         "key",
         "owners",
@@ -54,6 +55,8 @@ class Entry:
         """Until when it is of any use."""
         self.answers = False
         """Whether it has what was asked for."""
+        self.denial = False
+        """Whether it says that there is nothing."""
         self.owners: tuple[Owner, ...] = ()
         """What would answer instead if it were there."""
         self.hits = 0

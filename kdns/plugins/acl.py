@@ -126,9 +126,11 @@ class Acl:
                 # No owners: every one is counted.
                 return Answer(_NEGATIVE[verdict.action], by="acl")
             response = await following(request)
-            if verdict.personal and isinstance(response, Answer):
+            if not verdict.personal:
+                return response
+            if isinstance(response, Answer):
                 return replace(response, owners=())
-            return response
+            return replace(response, repeat=None)
 
         return handle
 

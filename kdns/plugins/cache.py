@@ -128,7 +128,10 @@ class Cache:
                 return await self._expired(_Asked(request, key, counts, following), entry)
             if prefetch is not None and _is_popular(entry, prefetch, now, left):
                 self._begin(_Asked(request, key, counts, following), entry, stale=False)
-            return _sent(entry, query, entry.ttl if keep_ttl else left)
+            response = _sent(entry, query, entry.ttl if keep_ttl else left)
+            if prefetch is not None or entry.owners or isinstance(response, Answer):
+                return response
+            return replace(response, repeat=_Repeat(entry, counts, self._clock))
 
         return handle
 
@@ -340,9 +343,10 @@ class Cache:
         entry = Entry(key, content, judged.ttl, now)
         entry.owners = _owners(judged.response)
         entry.answers = judged.answered
+        entry.denial = judged.kind in _DENIALS
         if judged.kind is not Kind.FAILURE:
             entry.until += self._stale.seconds
-        if judged.kind in _DENIALS:
+        if entry.denial:
             self._add_denial(entry, judged.kind, asked.counts)
         elif not (self._prefers and self._has_better(entry, now)):
             self._add_success(entry, asked.counts)
@@ -375,6 +379,32 @@ class Cache:
         if not _wants_authentic(query):
             message = relay.with_flags(message, clear_flags=AD)
         return replace(response, message=message)
+
+
+class _Repeat:
+    """What is kept may be sent again until it would show another TTL.
+
+    Not where it is counted for prefetching, nor where somebody nearer may have the name by then.
+    """
+
+    __slots__ = ("_clock", "_counts", "_entry")
+
+    def __init__(self, entry: Entry, counts: Counts, clock: Callable[[], float]) -> None:
+        self._entry = entry
+        self._counts = counts
+        self._clock = clock
+
+    def until(self) -> float:
+        """Return the next full second of the entry's age, or its end."""
+        entry, now = self._entry, self._clock()
+        return min(entry.until, entry.stored + int(now - entry.stored) + 1)
+
+    def sent(self, times: int) -> None:
+        """Count hits."""
+        if self._entry.denial:
+            self._counts.denial += times
+        else:
+            self._counts.success += times
 
 
 def _sent(entry: Entry, query: Query, ttl: int, options: bytes = b"") -> Response:

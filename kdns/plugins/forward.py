@@ -46,7 +46,10 @@ def setup(directives: Sequence[Directive], block: Block) -> Plugin:
 
 
 def _made(wanted: Wanted, block: Block) -> "Forward":
-    made = Forward((), wanted.rules, wanted.settings, wanted.context, block.runtime.metrics)
+    found, failed = forward_block.upstreams(wanted, block)
+    metrics = block.runtime.metrics
+    made = Forward(found, wanted.rules, wanted.settings, wanted.context, metrics, failed)
+    # Only now can it be known what would come back here.
     block.when_placed(lambda: made.use(*forward_block.upstreams(wanted, block)))
     block.during(made.running())
     return made
@@ -80,15 +83,20 @@ class Forward:
         settings: Settings = Settings(),  # noqa: B008 - frozen
         context: ssl.SSLContext | None = None,
         metrics: Metrics | None = None,
+        failed: str = "no upstream is configured",
     ) -> None:
-        """Without ``context`` an upstream over TLS is checked with the system's authorities."""
+        """Prepare; nothing is opened yet.
+
+        Without ``context`` the certificates of upstreams are checked with the authorities of the
+        system. ``failed`` says why there are no upstreams.
+        """
         self._rules = rules
         self._settings = settings
         self._context = context
         self._measures = _Measures(metrics or Metrics())
         self._flights: Flights[Response | Failure] = Flights()
         self._waiting = 0
-        self.use(upstreams)
+        self.use(upstreams, failed)
 
     def use(self, upstreams: Sequence[Upstream], failed: str = "") -> None:
         """Ask these from now on; ``failed`` says why there are none."""
@@ -99,7 +107,7 @@ class Forward:
             for one in upstreams
         ]
         self._group = Group(resolvers, self._settings, self._measures.all_down.inc)
-        self._failed = failed
+        self._failed = "" if resolvers else failed
 
     def wrap(self, following: Handler, alternative: Handler | None = None) -> Handler:
         """Answer what is in the zone; ``alternative`` is the next forward, for some responses."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -157,7 +158,8 @@ class LoadBalance:
         if not order.sets or not self._concerns(query, relay.rcode(message)):
             return response
         arranged = relay.arranged(message, order.sets, self._arrange)
-        return Relay(arranged, response.by, response.ready, order, response.owners)
+        reorder = partial(relay.arranged, message, order.sets, self._arrange)
+        return replace(response, message=arranged, order=order, reorder=reorder)
 
     # -- what we say ----------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from kdns.chain import Address
 from kdns.kube.manifests.memory import Written
 from kdns.resolver.background import Background
 from kdns.resolver.cluster import AsyncCluster
-from kdns.resolver.engine import UNKNOWN
 from kdns.resolver.listening import Serving
 from kdns.resolver.lookup import AddressInfo, Host, Port
 from kdns.resolver.resolver import AsyncResolver
@@ -83,10 +82,6 @@ class Cluster:
         inner = self._inner.resolver(place, conf=conf, node=node, style=style)
         return Resolver(inner, self._background)
 
-    def exchange(self, message: bytes, client: Address = UNKNOWN) -> bytes:
-        """Return the response to a DNS message as the server sends it over TCP; empty for none."""
-        return self._background.run(self._inner.exchange(message, client))
-
     def apply(self, *objects: Written) -> None:
         """Create or replace objects of a cluster of ``objects``; see ``AsyncCluster.apply``.
 
@@ -152,6 +147,13 @@ class Resolver:
     ) -> list[AddressInfo]:
         """Return what ``socket.getaddrinfo`` would in a pod; raises socket.gaierror."""
         return self._background.run(self._inner.getaddrinfo(host, port, family, type, proto, flags))
+
+    def exchange(self, message: bytes) -> bytes:
+        """Return the response to a DNS message as the server sends it over TCP; empty for none.
+
+        UsageError for a pod that does not ask the cluster's DNS.
+        """
+        return self._background.run(self._inner.exchange(message))
 
     def watch(self, name: str, rtype: str = "A") -> Iterator[Result]:
         """Yield the answer now, and again whenever it is another one; ends with the cluster.

@@ -13,10 +13,10 @@ from kdns.cluster import FromObjects
 from kdns.errors import UsageError
 from kdns.kube.manifests.memory import MemorySource, Written
 from kdns.resolver import places, sources
-from kdns.resolver.engine import UNKNOWN, Engine
+from kdns.resolver.engine import Engine
 from kdns.resolver.listening import Serving, listening
 from kdns.resolver.places import Place, View
-from kdns.resolver.resolver import AsyncResolver
+from kdns.resolver.resolver import AsyncResolver, Backend
 from kdns.resolver.sources import Source
 from kdns.resolver.wakeups import Wakeups
 from kdns.stub.resolvconf import ResolvConf
@@ -135,14 +135,8 @@ class AsyncCluster:
             store, source = self._followed.store, self._wanted.options.source
             return await places.view(parsed, store, source, self.zone, node)
 
-        return AsyncResolver(view, self._engine, self._wakeups, style)
-
-    async def exchange(self, message: bytes, client: Address = UNKNOWN) -> bytes:
-        """Return the response to a DNS message as the server sends it over TCP; empty for none."""
-        self._check_open()
-        served = next(iter(self._configured.servers.values()))
-        reply = served.responder.respond(message, client, ("tcp", "1"))
-        return (await reply if isinstance(reply, asyncio.Task) else reply) or b""
+        backend = Backend(self._engine, self._exchange, self._wakeups)
+        return AsyncResolver(backend, view, style)
 
     # -- changing and serving -------------------------------------------------------------------
 
@@ -185,6 +179,11 @@ class AsyncCluster:
     @property
     def _is_memory(self) -> bool:
         return isinstance(self._wanted.options.source, FromObjects)
+
+    async def _exchange(self, message: bytes, client: Address) -> bytes:
+        served = next(iter(self._configured.servers.values()))
+        reply = served.responder.respond(message, client, ("tcp", "1"))
+        return (await reply if isinstance(reply, asyncio.Task) else reply) or b""
 
     def _engine(self, seen: View) -> Engine:
         """Return an engine for the chain; a pod that asks others sees only what is behind it."""

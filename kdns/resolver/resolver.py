@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 
+from msgspec import Struct
+
+from kdns.chain import Address
 from kdns.corefile.mnemonics import TYPES
 from kdns.corefile.values import nearest
 from kdns.errors import UsageError
@@ -24,20 +27,22 @@ _CLUSTER = "kubernetes"
 """The plugin whose answers change only when the cluster does."""
 
 
+class Backend(Struct, frozen=True):
+    """What a resolver needs of its cluster."""
+
+    engine: Callable[[View], Engine]
+    exchange: Callable[[bytes, Address], Awaitable[bytes]]
+    """Message and client to reply."""
+    wakeups: Wakeups
+
+
 class AsyncResolver:
     """Resolves names as a pod does. Made by ``AsyncCluster.resolver``."""
 
-    def __init__(
-        self,
-        view: Callable[[], Awaitable[View]],
-        engine: Callable[[View], Engine],
-        wakeups: Wakeups,
-        style: Style,
-    ) -> None:
+    def __init__(self, backend: Backend, view: Callable[[], Awaitable[View]], style: Style) -> None:
         """Take what finds out, at the first question, how the DNS looks from the place."""
+        self._backend = backend
         self._look = view
-        self._engine_for = engine
-        self._wakeups = wakeups
         self._seen: tuple[View, Engine] | None = None
         self._style: Style = style
 
@@ -76,21 +81,31 @@ class AsyncResolver:
         Names of the cluster are asked again when an object changes that the answer was made from,
         others when their TTL is over. Changes that undo one another at once are not seen.
         """
-        rtypes = (_number(rtype),)
+        rtypes, wakeups = (_number(rtype),), self._backend.wakeups
         last: Result | None = None
-        while not self._wakeups.closed:
-            with self._wakeups.recording() as touched:
+        while not wakeups.closed:
+            with wakeups.recording() as touched:
                 finding = await self.find(name, rtypes)
                 found = engine.result(finding)
             interest = _interest(finding)
             # From here on nothing is missed, however long the consumer takes.
-            with self._wakeups.waiting(interest) as event:
+            with wakeups.waiting(interest) as event:
                 if last is None or not same(last, found):
                     last = found
                     yield found
                 if touched.isdisjoint(interest):
                     with suppress(TimeoutError):
                         await asyncio.wait_for(event.wait(), _patience(finding))
+
+    async def exchange(self, message: bytes) -> bytes:
+        """Return the response to a DNS message as the server sends it over TCP; empty for none.
+
+        UsageError for a pod that does not ask the cluster's DNS.
+        """
+        view, _ = await self._prepared()
+        if view.elsewhere:
+            raise UsageError(view.elsewhere)
+        return await self._backend.exchange(message, view.client)
 
     async def find(self, name: str, rtypes: tuple[int, ...]) -> Finding:
         """Walk the search list and return all that was said on the way."""
@@ -103,7 +118,7 @@ class AsyncResolver:
     async def _prepared(self) -> tuple[View, Engine]:
         if self._seen is None:
             view = await self._look()
-            self._seen = view, self._engine_for(view)
+            self._seen = view, self._backend.engine(view)
         return self._seen
 
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from kdns.corefile.syntax import Directive, Token
 from kdns.corefile.values import (
     choice,
@@ -174,7 +176,8 @@ def _redirect(words: _Words) -> Redirect:
         matcher = _literal(kind, written.text.lower())
     replacement = _normal(to.text) if kind == "exact" else to.text.lower()
     if isinstance(matcher, Regex):
-        matcher = Regex(re.compile(matcher.pattern.pattern, matcher.pattern.flags | re.IGNORECASE))
+        # Targets come in lower case; CoreDNS lowers the pattern, which makes \D a \d.
+        matcher = Regex(regex(replace(written, text=f"(?i){written.text}")))
     _look(matcher, replacement, to, words.warn)
     return Redirect(matcher, replacement)
 

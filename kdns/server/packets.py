@@ -1,14 +1,15 @@
-"""Finished responses, without the id that is stamped on in front. Knows bytes only.
+"""Finished responses, without the id that is stamped on in front. Knows bytes and the clock only.
 
 Nearly all are the same octets every time. Two kinds change from one sending to the next: sets of
 addresses, whose order rotates, and answers with a SOA, whose serial moves with every change of the
 cluster.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
+from time import monotonic
 
-from kdns.chain import Serial
+from kdns.chain import Repeat, Serial
 from kdns.server.tally import Traffic
 from kdns.wire.message import Message
 
@@ -30,8 +31,11 @@ class Packet:
         """What a sending is counted as; None while nobody counts."""
 
     def next(self) -> bytes:
-        """Return what is sent this time."""
+        """Return what is sent this time; nothing when it may not be sent any more."""
         return self.body
+
+    def sent(self, times: int) -> None:
+        """Take note of sendings that were counted."""
 
     def __len__(self) -> int:
         return len(self.body)
@@ -83,6 +87,55 @@ class Stamped(Packet):
 
     def __len__(self) -> int:
         return len(self._before) + 4 + len(self._after)
+
+
+ORDERS = 8
+"""Orders of addresses that a passing response is kept in."""
+
+
+class Passing(Packet):
+    """A response of another server, for the moment in which its TTLs stay as they are.
+
+    The orders of its addresses are drawn one by one, and then take turns.
+    """
+
+    __slots__ = ("_at", "_bodies", "_clock", "_reorder", "_repeat", "_until")
+
+    def __init__(
+        self,
+        body: bytes,
+        repeat: Repeat,
+        reorder: Callable[[], bytes] | None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """``reorder`` returns the whole message, with an id that is left out."""
+        super().__init__()
+        self._bodies = [body]
+        self._at = 0
+        self._reorder = reorder
+        self._repeat = repeat
+        self._until = repeat.until()
+        self._clock = clock
+
+    def next(self) -> bytes:
+        """Return the response with the next order of addresses, while its time lasts."""
+        if self._clock() >= self._until:
+            return b""
+        bodies = self._bodies
+        if self._reorder is None:
+            return bodies[0]
+        if len(bodies) < ORDERS:
+            bodies.append(self._reorder()[2:])
+            return bodies[-1]
+        self._at = (self._at + 1) % ORDERS
+        return bodies[self._at]
+
+    def sent(self, times: int) -> None:
+        """Tell whoever gave leave."""
+        self._repeat.sent(times)
+
+    def __len__(self) -> int:
+        return len(self._bodies[0]) * (1 if self._reorder is None else ORDERS)
 
 
 def pack(message: Message, serial: Serial | None, *, rotate: bool) -> Packet:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from kdns.chain import Address, Answer, Dropped, Exchange, Observer, Relay, Request, Response
 from kdns.errors import MalformedMessage
 from kdns.server.eager import start
-from kdns.server.packets import Rotating, pack
+from kdns.server.packets import Passing, Rotating, pack
 from kdns.server.routes import UNSERVED, Route, Routes
 from kdns.server.table import AnswerTable, Door
 from kdns.server.tally import DROPPED, Traffic, rcode_label, rtype_label
@@ -116,7 +116,19 @@ class Responder:
         # What was true when the chain began may be no more: then it is sent, and not kept.
         if isinstance(response, Answer) and response.owners and changes == self.table.changes:
             self.table.put(asked.query.question, response)
+        elif isinstance(response, Relay) and response.repeat is not None:
+            self._keep_passing(asked, request, response, reply)
         return self._ended(asked, request, response, reply)
+
+    def _keep_passing(self, asked: _Asked, request: Request, response: Relay, reply: bytes) -> None:
+        """Keep what others said for the moment in which it stays the same, if nobody looks on."""
+        unchanged = response.ready is asked.query and len(response.message) == len(reply)
+        if response.repeat is None or not unchanged or _watching(asked.route, request, response):
+            return
+        packet = Passing(reply[_ID:], response.repeat, response.reorder)
+        if asked.route.counted:
+            packet.traffic = _traffic(asked, response, len(reply))
+        self.table.put_passing(asked.door, asked.message[_ID:], packet)
 
     def _request(self, asked: _Asked) -> Request:
         return Request(

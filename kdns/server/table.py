@@ -44,6 +44,9 @@ MAX_FORMS = 8
 """Packets of one question: a client that varies its EDNS options must not fill the table."""
 MAX_KEY = 400
 """Octets of a query that gets a packet: the longest name and some EDNS options, but no padding."""
+MAX_PASSING = 10_000
+PASSING_BYTES = 16 << 20
+"""What others said, for a moment each: as many packets and octets."""
 _ENTRY = 500
 """Octets of an entry without its records, about: dicts, sets, key, sections."""
 _RECORD = 160
@@ -122,6 +125,8 @@ class AnswerTable:
         self._probation = _Shelf(max_probation, max_probation_bytes)
         self._shelves = (self._existing, self._missing, self._probation)
         self._owned: dict[Owner, set[bytes]] = {}
+        self._passing: dict[tuple[Door, bytes], Packet] = {}
+        self._passing_octets = 0
 
     def __len__(self) -> int:
         return sum(len(shelf.entries) for shelf in self._shelves)
@@ -157,6 +162,7 @@ class AnswerTable:
         if entry is None:
             return
         packets = self.packets[door]
+        self._drop_passing(door, key)
         if key not in packets and len(key) <= MAX_KEY:
             if len(entry.keys) >= MAX_FORMS:
                 self._drop_packet(entry, *entry.keys[0])
@@ -165,6 +171,16 @@ class AnswerTable:
             entry.size += len(key) + len(packet)
         # Put back at the end: what is still being prepared is in use.
         self._add(shelf, question, entry)
+
+    def put_passing(self, door: Door, key: bytes, packet: Packet) -> None:
+        """Keep a packet that says itself for how long it is good."""
+        self._drop_passing(door, key)
+        if len(key) > MAX_KEY or key in self.packets[door]:
+            return
+        self.packets[door][key] = self._passing[(door, key)] = packet
+        self._passing_octets += len(key) + len(packet)
+        while len(self._passing) > MAX_PASSING or self._passing_octets > PASSING_BYTES:
+            self._drop_passing(*next(iter(self._passing)))
 
     def drop(self, owners: Iterable[Owner]) -> None:
         """Forget every answer that was made from one of these."""
@@ -181,6 +197,8 @@ class AnswerTable:
         for shelf in self._shelves:
             for question in tuple(shelf.entries):
                 self._drop(question)
+        for door, key in tuple(self._passing):
+            self._drop_passing(door, key)
 
     def flush(self) -> Tally:
         """Count the sendings of prepared packets until now, and return the tally."""
@@ -208,6 +226,13 @@ class AnswerTable:
                 questions.discard(question)
                 if not questions:
                     del self._owned[owner]
+
+    def _drop_passing(self, door: Door, key: bytes) -> None:
+        packet = self._passing.pop((door, key), None)
+        if packet is not None:
+            del self.packets[door][key]
+            self._passing_octets -= len(key) + len(packet)
+            self.tally.fold((packet,), self._mean())
 
     def _drop_packet(self, entry: _Entry, door: Door, key: bytes) -> None:
         packet = self.packets[door].pop(key)

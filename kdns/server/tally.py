@@ -58,6 +58,9 @@ class Counted(Protocol):
     hits: int
     traffic: Traffic | None
 
+    def sent(self, times: int) -> None:
+        """Take note of sendings that were counted."""
+
 
 class Histogram:
     """Counts by size: ``buckets`` has one more than ``bounds``, for all above the last."""
@@ -110,6 +113,7 @@ class Tally:
             if packet.hits:
                 if packet.traffic is not None:
                     self.count(packet.traffic, seconds, packet.hits)
+                packet.sent(packet.hits)
                 packet.hits = 0
 
 

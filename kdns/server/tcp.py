@@ -143,9 +143,10 @@ class _Connection:
     async def _answer(self, message: bytes) -> None:
         responder, door = self._server.responder, self._server.door
         packet = responder.table.packets[door].get(message[2:])
-        if packet is not None:
+        body = b"" if packet is None else packet.next()
+        if packet is not None and body:
             packet.hits += 1
-            await self._write(message[:2] + packet.next())
+            await self._write(message[:2] + body)
             return
         reply = responder.respond(message, self._client, door)
         if isinstance(reply, asyncio.Task):

@@ -98,7 +98,8 @@ class UdpServer:
         for slot in range(count):
             # The id is two octets: whatever follows it is the question in the client's form.
             packet = packets.get(bytes(queries[at + 2 : at + lengths[slot]]))
-            if packet is None:
+            body = b"" if packet is None else packet.body or packet.next()
+            if packet is None or not body:
                 prepared = 0
                 datagram = bytes(queries[at : at + lengths[slot]])
                 self._unprepared(datagram, batch.client(slot), batch.asked(slot))
@@ -106,7 +107,6 @@ class UdpServer:
                 begun = slot + 1
             else:
                 packet.hits += 1
-                body = packet.body or packet.next()
                 size = len(body) + 2
                 if size <= MAX_REPLY:
                     replies[out : out + 2] = queries[at : at + 2]
@@ -137,13 +137,14 @@ class UdpServer:
                 # An ICMP error of an earlier reply: the client is gone, its query was answered.
                 continue
             packet = packets.get(datagram[2:])
-            if packet is None:
+            body = b"" if packet is None else packet.body or packet.next()
+            if packet is None or not body:
                 self._unprepared(datagram, client, [])
                 if time() > until:
                     return
             else:
                 packet.hits += 1
-                self._send(datagram[:2] + (packet.body or packet.next()), client, [])
+                self._send(datagram[:2] + body, client, [])
 
     def _unprepared(self, datagram: bytes, client: _Client, asked: _Asked) -> None:
         reply = self._responder.respond(datagram, client[:2], self._door)

@@ -58,7 +58,8 @@ class Group:
                 response = await resolver.ask(asked, transport, deadline)
             except (OSError, UpstreamError) as error:
                 resolver.health.suspect()
-                errors[resolver] = error
+                # What comes later may only be that time is up.
+                errors.setdefault(resolver, error)
                 failed += 1
                 if failed == self._most or loop.time() >= deadline:
                     break

@@ -35,14 +35,16 @@ def addresses(host: str, resolvers: Sequence[Upstream]) -> list[str]:
         else:
             if found:
                 return found
-    raise UsageError(f"cannot find the addresses of {host!r}: {reason}")
+    raise UsageError(f"{host!r} cannot be found: {reason}")
 
 
 def _system(host: str) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except OSError as error:
-        raise UsageError(f"cannot find the addresses of {host!r}: {error.strerror}") from error
+        raise UsageError(f"{host!r} cannot be found: {error.strerror}") from error
+    except UnicodeError:
+        raise UsageError(f"{host!r} cannot be found: it is no host name") from None
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 

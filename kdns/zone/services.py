@@ -95,6 +95,8 @@ def _of_service(scope: Scope, rest: Sequence[str]) -> Lookup:
         rest = ()  # Q20: any port of any protocol
     if service.external_name:
         return _alias(scope, rest)
+    if settings.compat and service.imported and not (service.headless or service.ports or rest):
+        return scope.missing("a ServiceImport without ports")  # Q39
     if not service.headless and settings.ignore_empty_service and _is_empty(scope):
         return scope.missing(_nobody(scope) + " (ignore empty_service)")
     return _below(scope, rest)
@@ -211,7 +213,8 @@ def _imported_endpoint(scope: Scope, name: str, cluster: str) -> Lookup:
     named = _backends(scope).by_name.get(name, [])
     chosen = [backend for backend in named if backend.cluster == cluster]
     # "No <clusterid>.<svc> names for ClusterSetIP services" - M6
-    if not chosen or not scope.service.headless:
+    named_here = scope.service.headless or scope.settings.compat  # Q40
+    if not chosen or not named_here:
         return scope.missing(f"no endpoint {name} in cluster {cluster}")
     return _records(scope, _backend_targets(scope, chosen))
 
