@@ -3,22 +3,24 @@
     python -m bench.cluster [--services 10000] [--endpoints 100000] [--quick] [--only kdns]
 
 Run it from the repository's root. It needs the programs of ``python -m tests.controlplane.build``
-and ``python -m tests.coredns.build``; docs/benchmarks.md says what each row means.
+and ``python -m tests.coredns.build``; docs/performance.md says what each row means.
 """
 
 import argparse
+import math
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
+from bench import zonefile
 from bench.api import JSON_PATCH, Api, Body, Json, Pool, Watch
-from bench.contestants import COREDNS, KDNS, NAMES, Contestants, Running
+from bench.contestants import COREDNS, KDNS, NAMES, UPSTREAM, Contestants, Running
 from bench.figures import Figures
 from bench.population import (
     SERVICES,
@@ -60,6 +62,12 @@ class Sizes:
     update_seconds: float
 
 
+FULL = Sizes(3, 200, 3, 60, 500, 300, 10)
+USUAL = Sizes(2, 100, 1, 20, 500, 300, 6)
+"""As a part of the whole benchmark."""
+QUICK = Sizes(1, 40, 1, 10, 500, 300, 3)
+
+
 @dataclass(frozen=True)
 class Change:
     """A request to the API server, and what is to be answered after it."""
@@ -73,9 +81,11 @@ def main() -> int:
     options = parse()
     names = [name for name in NAMES if options.only in (None, name.lower())]
     figures = Figures(names)
+    population = Population(options.services, options.endpoints // options.services)
+    size = replace(QUICK if options.quick else FULL, outage_seconds=options.outage_seconds)
     try:
         with tempfile.TemporaryDirectory(prefix="kdns-bench-") as folder:
-            run(options, Path(folder), names, figures)
+            run(Path(folder), population, size, figures, options.parts)
     except NotBuilt as reason:
         print(reason)
         return 1
@@ -102,26 +112,23 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def sizes(options: argparse.Namespace) -> Sizes:
-    """Return how much is measured."""
-    seconds = options.outage_seconds
-    return (
-        Sizes(1, 40, 1, seconds, 500, 300, 3)
-        if options.quick
-        else Sizes(3, 200, 3, seconds, 500, 300, 10)
-    )
-
-
-def run(options: argparse.Namespace, folder: Path, names: Sequence[str], figures: Figures) -> None:
-    """Fill a cluster and measure everything."""
-    population = Population(options.services, options.endpoints // options.services)
+def run(
+    folder: Path,
+    population: Population,
+    size: Sizes,
+    figures: Figures,
+    parts: Sequence[str] | None = None,
+) -> None:
+    """Fill a cluster and measure everything, or some parts."""
     (folder / "plane").mkdir()
+    zonefile.write_elsewhere(folder)
     with ControlPlane(folder=folder / "plane", controllers=False) as plane:
         grant(plane.api, USER)
-        contestants = Contestants(names, plane.kubeconfig(USER), folder)
-        bench = Bench(plane, contestants, figures, population, sizes(options))
+        contestants = Contestants(figures.servers, plane.kubeconfig(USER), folder)
+        bench = Bench(plane, contestants, figures, population, size)
         try:
-            bench.run(options.parts)
+            with contestants.running(UPSTREAM):
+                bench.run(tuple(PARTS) if parts is None else parts)
         finally:
             contestants.close()
     figures.remark(f"{population.services} services of {population.endpoints} endpoints each")
@@ -174,6 +181,8 @@ class Bench:
                 self._outage(running, member)
             for name, server in running.items():
                 self._figures.add("RSS after all outages, MB", name, server.memory().kept)
+        for _ in range(self._size.outages):
+            self._outage_at_start()
 
     def streams(self) -> None:
         """Query each server, one at a time, while it has other work."""
@@ -315,6 +324,19 @@ class Bench:
             self._figures.add(f"CPU in an outage of {seconds:g} s, s", name, used)
             self._figures.add("API server back to right answers, s", name, right[name] - back)
 
+    def _outage_at_start(self) -> None:
+        """Start the servers while the API server is away, and see when they know the cluster."""
+        question = self._population.sample()[0]
+        self._plane.kill_api_server()
+        with self._contestants.all() as running:
+            Event().wait(self._size.outage_seconds)
+            self._plane.start_api_server()
+            back = time.monotonic()
+            right = Race(ports(running), question, RECOVER_SECONDS).run()
+        for name in running:
+            row = "API server down at the start: back to right answers, s"
+            self._figures.add(row, name, right[name] - back)
+
     def _outdate(self) -> None:
         """Write what no contestant watches: a restarted API server remembers nothing before it."""
         body = {"metadata": {"generateName": "later-"}}
@@ -366,9 +388,10 @@ class Bench:
         add = self._figures.add
         add(f"{what}: p50 of answers, ms", server.name, median(latencies))
         add(f"{what}: p99 of answers, ms", server.name, percentile(latencies, 99))
-        add(f"{what}: longest pause, ms", server.name, max(latencies))
+        add(f"{what}: longest pause, ms", server.name, max(filter(math.isfinite, latencies)))
         late = sum(latency > LATE for latency in latencies)
         add(f"{what}: answers later than {LATE:g} ms", server.name, late)
+        add(f"{what}: queries lost", server.name, sum(map(math.isinf, latencies)))
 
 
 PARTS = {

@@ -6,14 +6,27 @@ Knows how to print. Does not know what the figures mean.
 import statistics
 from collections.abc import Sequence
 
-WIDTHS = (52, 26, 26)
+from bench.contestants import COREDNS, KDNS
+
+# Shares of CoreDNS's figure.
+BUDGETS = {
+    "full cluster: kept RSS, MB": 0.5,
+    "tiny cluster: kept RSS, MB": 1.2,
+    "full cluster: start to right answers": 2.0,
+    "p99, ms: request to answer": 1.0,
+    "down at the start: back to right answers": 0.5,
+    "slice updates: p99 of answers": 1.0,
+    "re-list: p99 of answers": 1.0,
+}
+FIRST, OTHERS, LAST = 58, 25, 8
+"""Widths of the columns."""
 
 
 class Figures:
     """Values by row and server, in the order in which the rows came."""
 
     def __init__(self, servers: Sequence[str]) -> None:
-        self._servers = tuple(servers)
+        self.servers = tuple(servers)
         self._rows: dict[str, dict[str, list[float]]] = {}
         self._remarks: list[str] = []
 
@@ -22,25 +35,33 @@ class Figures:
         self._rows.setdefault(row, {}).setdefault(server, []).append(value)
         print(f"  {server}: {row}: {value:.3g}", flush=True)
 
+    def json(self) -> dict[str, dict[str, list[float]]]:
+        """Return every measurement in a form that can be kept."""
+        return self._rows
+
     def remark(self, text: str) -> None:
         """Add a line below the table."""
         self._remarks.append(text)
         print(f"  {text}", flush=True)
 
     def table(self) -> str:
-        """Return medians with their spread, and the first server's as a share of the second's."""
-        head = self._line("", *self._servers, "ratio" if len(self._servers) > 1 else "")
+        """Return medians with their spread, and kdns's as a share of CoreDNS's."""
+        head = self._line("", *self._present(), "ratio")
         rows = (self._row(name, values) for name, values in self._rows.items())
         return "\n".join([head, *rows, *self._remarks])
 
     def _row(self, name: str, values: dict[str, list[float]]) -> str:
-        cells = [spread(values.get(server, ())) for server in self._servers]
-        return self._line(name, *cells, ratio([values.get(s, ()) for s in self._servers]))
+        cells = [spread(values.get(server, ())) for server in self._present()]
+        share = ratio(values.get(KDNS, ()), values.get(COREDNS, ()))
+        return f"{self._line(name, *cells, share)}  {verdict(name, share)}".rstrip()
+
+    def _present(self) -> list[str]:
+        """Return the servers of which anything was measured."""
+        return [name for name in self.servers if any(name in row for row in self._rows.values())]
 
     def _line(self, name: str, *cells: str) -> str:
-        first, *others = WIDTHS
-        columns = (f"{cell:>{width}}" for cell, width in zip(cells, others, strict=False))
-        return "".join((f"{name:<{first}}", *columns, f"{cells[-1]:>8}")).rstrip()
+        columns = (f"{cell:>{OTHERS}}" for cell in cells[:-1])
+        return "".join((f"{name:<{FIRST}}", *columns, f"{cells[-1]:>{LAST}}")).rstrip()
 
 
 def spread(values: Sequence[float]) -> str:
@@ -58,9 +79,17 @@ def number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def ratio(columns: Sequence[Sequence[float]]) -> str:
-    """Return the first median as a share of the second."""
-    if len(columns) < 2 or not all(columns):
+def ratio(own: Sequence[float], others: Sequence[float]) -> str:
+    """Return one median as a share of another."""
+    if not own or not others:
         return ""
-    one, other = map(statistics.median, columns)
+    one, other = map(statistics.median, (own, others))
     return f"{one / other:.2f}" if other else ""
+
+
+def verdict(row: str, share: str) -> str:
+    """Say whether the budget of a row is met; nothing where there is none."""
+    limit = next((limit for text, limit in BUDGETS.items() if text in row), None)
+    if limit is None or not share:
+        return ""
+    return f"{'met' if float(share) <= limit else 'NOT MET'}: at most {limit:.2f}"

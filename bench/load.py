@@ -107,11 +107,14 @@ def _found(pattern: str, text: str) -> str:
 
 
 def kind(server: Running, line: str, *, edns: bool) -> tuple[int, bool, bool]:
-    """Ask one question; return rcode, whether it was cut, and whether it has an answer."""
+    """Ask one question; return rcode, whether it was cut, and whether it has an answer.
+
+    What was cut is to be asked for again over TCP: how much of it is left does not matter.
+    """
     name, rtype = line.split()
     reply = exchange(server.port, name, rtype, edns=edns)
     _, flags, _, answers = struct.unpack_from("!4H", reply)
-    return flags & 0xF, bool(flags & TC), bool(answers)
+    return flags & 0xF, bool(flags & TC), bool(answers or flags & TC)
 
 
 def write(path: Path, lines: Sequence[str]) -> Path:

@@ -154,7 +154,7 @@ def service(name: str, cluster_ip: str) -> Json:
     spec = {
         "clusterIP": cluster_ip,
         "selector": {"app": name},
-        "ports": [{"name": "http", "port": 80, "targetPort": 8080}],
+        "ports": [{"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}],
     }
     return {"metadata": {"name": name}, "spec": spec}
 

@@ -6,6 +6,7 @@ names, no server.
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import count, islice
 
 from bench.population import PER_NAMESPACE, Member, Population
@@ -89,6 +90,7 @@ class Questions:
         if kind == "full":
             yield short
 
+    @cached_property
     def everything(self) -> list[str]:
         """Every name once: services by A, AAAA and SRV, endpoints by A, addresses by PTR."""
         lines = []

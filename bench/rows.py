@@ -15,10 +15,10 @@ CLUSTER = (KDNS, FAST, COREDNS, CACHING, NSD)
 OUTSIDE = (KDNS, FAST, COREDNS, UNBOUND)
 FASTEST = 60_000
 """Queries a second for which there have to be names that nobody asked before."""
+PARTS = 5
+"""Of all names, one for each round: none comes twice, as long as there are no more rounds."""
 IDLE_RATE, IDLE_TIMES = 2000, 3
 FLOOD_RATE, WORK_RATE = 8000, 1000
-FLOODED = "A of ClusterIPs during a flood"
-AFTER = "A of ClusterIPs after a flood"
 
 
 @dataclass(frozen=True)
@@ -42,18 +42,13 @@ class Row:
     warm: bool = True
     """Whether everything was asked before."""
 
-    def questions(self, known: Questions, number: int, seconds: float) -> Sequence[str]:
-        """Return what is asked in a round of so many seconds."""
-        return self.lines(known, number, seconds)
-
 
 def _unknown(make: Callable[[int], list[str]]) -> Callable[[Questions, int, float], list[str]]:
     return lambda _, __, seconds: make(int(seconds * FASTEST))
 
 
 def _first(known: Questions, number: int, seconds: float) -> Sequence[str]:
-    # Every round has names of its own: none comes twice.
-    lines = questions.part(known.everything(), number, 3)
+    lines = questions.part(known.everything, number, PARTS)
     return lines[: int(seconds * FASTEST)]
 
 
@@ -105,3 +100,9 @@ ROWS = (
         warm=False,
     ),
 )
+
+BESIDE = Row(
+    f"flood of {FLOOD_RATE:,} and {WORK_RATE:,} other queries a second",
+    lambda known, *_: known.cluster_ip(),
+)
+AFTER = Row("the other queries right after that flood", lambda known, *_: known.cluster_ip())

@@ -51,10 +51,13 @@ def median(values: Sequence[float]) -> float:
 
 
 @contextmanager
-def streaming(port: int, rate: int, names: Sequence[str]) -> Iterator[Latencies]:
+def streaming(
+    port: int, rate: int, names: Sequence[str], core: int | None = None
+) -> Iterator[Latencies]:
     """Ask steadily while the block runs; the latencies are there after it."""
     found = Latencies()
-    command = [sys.executable, "-m", "bench.stream", str(port), str(rate), *names]
+    pin = [] if core is None else ["taskset", "-c", str(core)]
+    command = [*pin, sys.executable, "-m", "bench.stream", str(port), str(rate), *names]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

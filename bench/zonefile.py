@@ -16,10 +16,15 @@ _NS = "@ 30 IN NS ns.dns.{zone}."
 
 
 def write(folder: Path, population: Population) -> None:
-    """Write the zones of a cluster, and one elsewhere in which every name exists."""
+    """Write the zones of a cluster, and one elsewhere."""
     members = [*population.members(), population.large]
     _write(folder, FORWARD, (line for member in members for line in _below(member)))
     _write(folder, REVERSE, (line for member in members for line in _reverse(member)))
+    write_elsewhere(folder)
+
+
+def write_elsewhere(folder: Path) -> None:
+    """Write the zone in which every name exists."""
     _write(folder, ELSEWHERE, ["* 3600 IN A 192.0.2.1"])
 
 

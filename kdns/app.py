@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 SCRAPE = 2.0
 """Seconds that a scrape waits for all workers together."""
+HEALTH = "/health"
 PORT = 53
 """Of zones without a port in a Corefile."""
 
@@ -96,6 +97,7 @@ class Server:
         self._resources: list[AbstractAsyncContextManager[object]] = []
         self._listeners: dict[Address, Listener] = {}
         self._http: dict[Address, HttpListener] = {}
+        self._offered: dict[str, Page] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
 
@@ -192,6 +194,12 @@ class Server:
             return False
         log.info("Reloading complete")
         return True
+
+    def offer(self, path: str, page: Page) -> None:
+        """Serve a page beside every ``/health`` from now on."""
+        self._offered[path] = page
+        for address, pages in self._pages(self.running).items():
+            self._http[address].pages = pages
 
     def stop(self, status: int, why: str) -> None:
         """End the server with an exit status, for a fault that must not go on."""
@@ -323,7 +331,12 @@ class Server:
 
     def _pages(self, new: Configuration) -> dict[Address, dict[str, Page]]:
         """Return what this process serves over HTTP; of several the parent does."""
-        return {} if self.is_worker else new.pages
+        if self.is_worker:
+            return {}
+        return {
+            address: {**pages, **(self._offered if HEALTH in pages else {})}
+            for address, pages in new.pages.items()
+        }
 
     async def _delegate(self, new: Configuration) -> None:
         """Have workers run a configuration. Raises UsageError where they cannot."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from kdns.commands import check, query, serve
+from kdns.commands import check, compare, explain, query, serve
 from kdns.errors import KdnsError
 from kdns.version import VERSION
 
@@ -18,6 +18,8 @@ EXIT_FAILED = 1
 COMMANDS = {
     "serve": (serve, "answer queries (the default command)"),
     "check": (check, "read a Corefile and say what it comes to"),
+    "explain": (explain, "say why a name gives what it gives"),
+    "compare": (compare, "ask two servers the same and print what differs"),
     "query": (query, "resolve a name as a pod would, without a server"),
 }
 

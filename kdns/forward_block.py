@@ -93,7 +93,10 @@ def _covers(rules: Rules, zone: Name) -> bool:
 
 
 def _read(directive: Directive, block: Block) -> Wanted:
-    first, *words = arguments(directive, 2, MANY, what="address")
+    if len(directive.args) < 2:  # noqa: PLR2004 - FROM and one TO
+        got = "one word" if directive.args else "no words"
+        fail(directive.name, f"forward: expected a zone and at least one address, got {got}")
+    first, *words = directive.args
     if len(words) > MAX_DESTINATIONS:
         fail(directive.name, f"forward: at most {MAX_DESTINATIONS} addresses, got {len(words)}")
     draft = _Draft(block)

@@ -132,5 +132,6 @@ def _kubernetes(options: Options, block: Block) -> Kubernetes:
     # Nobody waits at the start: what is not known yet is SERVFAIL until it is.
     block.during(kubernetes_block.serving(cluster, serial, block.drop, patience=0.0))
     block.checks["kubernetes"] = cluster.synced.is_set
+    block.kubernetes = cluster.store, authority
     block.compat = settings.compat
     return Kubernetes(cluster.store, authority, serial)

@@ -10,13 +10,14 @@
 7  any other rcode
 """
 
+from kdns.explain.report import Explanation
 from kdns.resolver.results import NOERROR, Result
 
 _BY_RCODE = {"NXDOMAIN": 3, "REFUSED": 5, "SERVFAIL": 6}
 _NODATA, _OTHER = 4, 7
 
 
-def status(result: Result) -> int:
+def status(result: Result | Explanation) -> int:
     """Return the exit status for an answer."""
     if result.found:
         return 0

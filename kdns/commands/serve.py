@@ -19,6 +19,7 @@ from kdns.cluster import Cluster
 from kdns.commands import source
 from kdns.commands.words import MAX_PORT, Number, place
 from kdns.errors import UsageError
+from kdns.explain import page
 from kdns.kube.status import progress
 from kdns.server.listeners import show
 from kdns.version import VERSION
@@ -65,6 +66,7 @@ async def _serve(wanted: FromCorefile | Options, arguments: argparse.Namespace) 
     _handle_early_signals()
     async with serving(wanted) as server:
         _handle_signals(server, pidfile)
+        server.offer(page.PATH, page.page(server, asyncio.get_running_loop()))
         if pidfile is not None:
             _write_pid(pidfile)
         if not arguments.quiet:

@@ -46,11 +46,14 @@ def setup(directives: Sequence[Directive], block: Block) -> Plugin:
 
 
 def _made(wanted: Wanted, block: Block) -> "Forward":
-    found, failed = forward_block.upstreams(wanted, block)
-    metrics = block.runtime.metrics
-    made = Forward(found, wanted.rules, wanted.settings, wanted.context, metrics, failed)
-    # Only now can it be known what would come back here.
-    block.when_placed(lambda: made.use(*forward_block.upstreams(wanted, block)))
+    made = Forward((), wanted.rules, wanted.settings, wanted.context, block.runtime.metrics)
+
+    def use() -> None:
+        made.use(*forward_block.upstreams(wanted, block))
+
+    use()
+    # Only then can it be known what would come back here.
+    block.when_placed(use)
     block.during(made.running())
     return made
 
@@ -83,12 +86,11 @@ class Forward:
         settings: Settings = Settings(),  # noqa: B008 - frozen
         context: ssl.SSLContext | None = None,
         metrics: Metrics | None = None,
-        failed: str = "no upstream is configured",
     ) -> None:
         """Prepare; nothing is opened yet.
 
         Without ``context`` the certificates of upstreams are checked with the authorities of the
-        system. ``failed`` says why there are no upstreams.
+        system.
         """
         self._rules = rules
         self._settings = settings
@@ -96,10 +98,10 @@ class Forward:
         self._measures = _Measures(metrics or Metrics())
         self._flights: Flights[Response | Failure] = Flights()
         self._waiting = 0
-        self.use(upstreams, failed)
+        self.use(upstreams)
 
-    def use(self, upstreams: Sequence[Upstream], failed: str = "") -> None:
-        """Ask these from now on; ``failed`` says why there are none."""
+    def use(self, upstreams: Sequence[Upstream], failed: str = "no upstream is configured") -> None:
+        """Ask these from now on; ``failed`` says why, where there are none."""
         if any(upstream.tls for upstream in upstreams) and self._context is None:
             self._context = certificates.context()
         resolvers = [

@@ -1,9 +1,9 @@
 """The cluster and its resolvers for programs without asyncio: the same, on a thread of its own."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from kdns.chain import Address
 from kdns.kube.manifests.memory import Written
@@ -16,6 +16,8 @@ from kdns.resolver.results import Result
 from kdns.resolver.sources import Source
 from kdns.stub.resolvconf import ResolvConf
 from kdns.stub.walk import Style
+
+T = TypeVar("T")
 
 
 class Cluster:
@@ -81,6 +83,10 @@ class Cluster:
         """Return a resolver as it is in a place; see ``AsyncCluster.resolver``."""
         inner = self._inner.resolver(place, conf=conf, node=node, style=style)
         return Resolver(inner, self._background)
+
+    def run(self, work: Callable[[AsyncCluster], Coroutine[Any, Any, T]]) -> T:
+        """Run something on the thread of the cluster, and return what it returns."""
+        return self._background.run(work(self._inner))
 
     def apply(self, *objects: Written) -> None:
         """Create or replace objects of a cluster of ``objects``; see ``AsyncCluster.apply``.

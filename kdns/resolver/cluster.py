@@ -10,6 +10,7 @@ from kdns import kubernetes_block, standalone
 from kdns.app import Server
 from kdns.chain import Address
 from kdns.cluster import FromObjects
+from kdns.configuration import Assembled
 from kdns.errors import UsageError
 from kdns.kube.manifests.memory import MemorySource, Written
 from kdns.resolver import places, sources
@@ -129,14 +130,25 @@ class AsyncCluster:
         parsed = Place.parse(place)
 
         async def view() -> View:
-            self._check_open()
-            if conf is not None:
-                return View(conf)
-            store, source = self._followed.store, self._wanted.options.source
-            return await places.view(parsed, store, source, self.zone, node)
+            return await self.view(parsed, conf=conf, node=node)
 
         backend = Backend(self._engine, self._exchange, self._wakeups)
         return AsyncResolver(backend, view, style)
+
+    async def view(
+        self, place: Place, *, conf: ResolvConf | None = None, node: ResolvConf | None = None
+    ) -> View:
+        """Return how the DNS looks from a place; see ``resolver``."""
+        self._check_open()
+        if conf is not None:
+            return View(conf)
+        store, source = self._followed.store, self._wanted.options.source
+        return await places.view(place, store, source, self.zone, node)
+
+    @property
+    def blocks(self) -> tuple[Assembled, ...]:
+        """The server block that answers."""
+        return self._configured.blocks
 
     # -- changing and serving -------------------------------------------------------------------
 

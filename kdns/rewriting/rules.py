@@ -157,10 +157,19 @@ def _edited(edit: Edit, outcome: Outcome, peers: Peers) -> Outcome | None:
     if changed is None:
         return None
     options, undo = changed
-    if options != edns.options:
-        query = replace(query, edns=replace(edns, options=options))
+    asked = replace(edns, options=options, passed=_passed(edit, edns, options))
+    # Nothing to take away is no reason for an OPT record.
+    query = query if asked == edns else replace(query, edns=asked)
     undos = (*outcome.undos, undo) if edit.revert else outcome.undos
     return replace(outcome, query=query, undos=undos)
+
+
+def _passed(edit: Edit, edns: Edns, options: Options) -> Options:
+    """Return the options for whoever is asked next: what rules set and did not take away again."""
+    others = tuple(option for option in edns.passed if option[0] != edit.code)
+    if edit.action == "unset":
+        return others
+    return (*others, *(option for option in options if option[0] == edit.code))
 
 
 def _seen(edit: Edit, outcome: Outcome) -> Outcome:

@@ -7,8 +7,8 @@ batch where the system can do that (``batches``), per query elsewhere. Knows no 
 import asyncio
 import logging
 import socket
+from contextlib import suppress
 from functools import partial
-from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 from kdns.server.batches import BATCH, MAX_QUERY, MAX_REPLY, Batch, available
@@ -56,11 +56,9 @@ class UdpServer:
 
     async def finish(self, patience: float) -> None:
         """Answer what has arrived, within so many seconds, while another socket takes the rest."""
-        own = self._socket.getsockname()
-        if not ip_address(own[0]).is_unspecified:
-            # Connected to itself it gets nothing more, and a wildcard that takes over gets all.
-            # A wildcard needs none of this: whoever takes over from it is the closer match.
-            self._socket.connect(own)
+        # Connected to itself it gets nothing more: who else is bound to the port gets all.
+        with suppress(OSError):
+            self._socket.connect(self._socket.getsockname())
         for _ in range(LAST_BATCHES):
             if not self._pending():
                 break

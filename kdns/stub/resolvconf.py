@@ -31,7 +31,7 @@ class ResolvConf(Struct, frozen=True):
         found = cls()
         for line in text.split("\n"):
             # A keyword begins its line: one with a blank before it is none to glibc.
-            keyword, *values = re.split(r"[ \t]+", line.rstrip())
+            keyword, *values = re.split(r"[ \t]+", line.rstrip(" \t"))
             found = _taken(found, keyword, values)
         return found
 

@@ -47,7 +47,7 @@ def _glibc(name: str, conf: ResolvConf) -> Walk:
             return len(searched) if Outcome.FOUND in searched else 0
         return 0
     searched = yield from _search(name, conf, Outcome.FAILED, Outcome.UNASKABLE)
-    if Outcome.FOUND not in searched and _ends_as_is(conf, dots):
+    if Outcome.FOUND not in searched and _ends_as_is(conf, dots, len(searched)):
         last = yield _rooted(name)
         if last is Outcome.FOUND:
             return len(searched)
@@ -78,9 +78,9 @@ def _search(name: str, conf: ResolvConf, *last: Outcome) -> Generator[str, Outco
     return searched
 
 
-def _ends_as_is(conf: ResolvConf, dots: int) -> bool:
-    """Whether a name that was completed in vain is tried as it is in the end."""
-    if any(domain in {"", "."} for domain in conf.search):
+def _ends_as_is(conf: ResolvConf, dots: int, searched: int) -> bool:
+    """Whether a name that so many domains were tried for is tried as it is in the end."""
+    if "." in conf.search[:searched]:
         return False
     return bool(dots) or not conf.search or NO_TLD_QUERY not in conf.options
 

@@ -13,7 +13,7 @@ _FLAGS = RD | AD | CD
 _COUNTS = b"\0\1\0\0\0\0\0\0"
 _COUNTS_OPT = b"\0\1\0\0\0\0\0\1"
 _OPT_HEAD = b"\0" + codes.OPT.to_bytes(2) + UDP_SIZE.to_bytes(2) + b"\0\0"
-_OPT = {do: _OPT_HEAD + (DO if do else 0).to_bytes(2) + b"\0\0" for do in (False, True)}
+_OPT = {do: _OPT_HEAD + (DO if do else 0).to_bytes(2) for do in (False, True)}
 _ID = 2
 _RCODE = 0x000F
 
@@ -43,12 +43,16 @@ def question(query: Query) -> Question:
     """Reduce a query to what an upstream is asked.
 
     RFC 6891 section 6.1.1 forbids to forward OPT: size and options belong to one hop. So it is
-    ours, sent if the client sent one; it carries the client's DO.
+    ours, sent if the client sent one; it carries the client's DO and the options of ``rewrite``.
     """
     flags = (query.flags & _FLAGS).to_bytes(2)
     if query.edns is None:
         return Question(query, flags + _COUNTS + query.question)
-    return Question(query, flags + _COUNTS_OPT + query.question + _OPT[query.edns.do])
+    passed = b"".join(
+        code.to_bytes(2) + len(data).to_bytes(2) + data for code, data in query.edns.passed
+    )
+    opt = _OPT[query.edns.do] + len(passed).to_bytes(2) + passed
+    return Question(query, flags + _COUNTS_OPT + query.question + opt)
 
 
 def is_answer(asked: Question, message: bytes) -> bool:

@@ -42,6 +42,8 @@ class Edns(Struct, frozen=True, gc=False):
     do: bool = False
     options: tuple[tuple[int, bytes], ...] = ()
     """Option code and data, in the order sent."""
+    passed: tuple[tuple[int, bytes], ...] = ()
+    """Options for whoever is asked next: those that ``rewrite`` set, never the client's own."""
 
 
 class Query(Struct, frozen=True, gc=False):

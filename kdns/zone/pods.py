@@ -44,7 +44,7 @@ def answer(store: Store, authority: Authority, question: Question, labels: Seque
 def _pod(
     store: Store, authority: Authority, question: Question, label: str, namespace: str
 ) -> Lookup:
-    settings, address = authority.settings, _address(label)
+    settings, address = authority.settings, address_of_label(label)
     if address is None:
         return NoName(f"{label} is no address of a pod", (namespace_owner(namespace),))
     key = address_key(str(address))
@@ -69,7 +69,8 @@ def _is_at(pod: Pod, label: str, settings: Settings) -> bool:
     return not settings.compat or pod.ips[0] == _spelled(label)
 
 
-def _address(label: str) -> IPv4Address | IPv6Address | None:
+def address_of_label(label: str) -> IPv4Address | IPv6Address | None:
+    """Read the address that a label stands for; None when it is none."""
     if not _POD_LABEL.issuperset(label):
         return None
     try:

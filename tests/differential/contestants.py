@@ -47,14 +47,16 @@ def running(options: Sequence[OptionSet]) -> Iterator[Running]:
     guard = Guard()
     with TemporaryDirectory(prefix="kdns-differential-") as name, FakeApiServer() as api:
         kubeconfig = _fill(api, Path(name))
-        found = Running({}, free_ports(1)[0])
+        # All at once: what is free now may be chosen again before it is taken.
+        ports = iter(free_ports(1 + len(programs) * (1 + len(options))))
+        found = Running({}, next(ports))
         servers = [Server(guard, Path(name) / "upstream.log")]
         upstream = [sys.executable, "-m", "tests.differential.upstream", str(found.upstream)]
         waits = [(servers[0], lambda: _is_open(found.upstream))]
         try:
             servers[0].start(upstream)
             for contestant, program in programs.items():
-                start = _Start(contestant, Path(name), guard, kubeconfig, found)
+                start = _Start(contestant, Path(name), guard, kubeconfig, found, ports)
                 servers.append(start.start(program, options))
                 waits.append((servers[-1], start.is_ready))
             for server, is_ready in waits:
@@ -92,12 +94,13 @@ class _Start:
     guard: Guard
     kubeconfig: str
     found: Running
+    ports: Iterator[int]
     _ready: int = 0
 
     def start(self, program: list[str], options: Sequence[OptionSet]) -> Server:
         """Write the Corefile and start the program with it."""
-        self._ready, *ports = free_ports(1 + len(options))
-        named = dict(zip((one.name for one in options), ports, strict=True))
+        self._ready = next(self.ports)
+        named = {one.name: next(self.ports) for one in options}
         self.found.ports[self.contestant] = named
         stem = self.contestant.replace(" ", "-")
         corefile = self.folder / f"{stem}.Corefile"

@@ -77,9 +77,8 @@ async def _ask_stream(
     """Send all questions at once; what is not answered in time stays None."""
     reader, writer = await asyncio.open_connection(HOST, port)
     numbers = {number & 0xFFFF: number for number, _ in questions}
-    for number, wire in questions:
-        message = (number & 0xFFFF).to_bytes(2) + wire[2:]
-        writer.write(len(message).to_bytes(2) + message)
+    framed = ((len(wire), number & 0xFFFF, wire[2:]) for number, wire in questions)
+    writer.write(b"".join(s.to_bytes(2) + n.to_bytes(2) + rest for s, n, rest in framed))
     with suppress(TimeoutError, asyncio.IncompleteReadError, ConnectionError):
         async with asyncio.timeout(sum(PATIENCE)):
             for _ in questions:

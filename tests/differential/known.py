@@ -481,6 +481,16 @@ def _denied_only(case: Case) -> Kinds:
     return frozenset({"rcode"}) if both else NOTHING
 
 
+def _q39(case: Case) -> Kinds:
+    named = case.place == ("alone", "shop") and case.origin == ("clusterset", "local")
+    return _answered(case) or _exists(case) if named else NOTHING
+
+
+def _q40(case: Case) -> Kinds:
+    named = case.place[2:] == ("web", "shop") and case.origin == ("clusterset", "local")
+    return _not_answered(case) if named else NOTHING
+
+
 def _above(case: Case) -> Kinds:
     """Names between a service and its ports, a service and its zones, a zone and an address."""
     ports = case.service is not None and (len(case.below) == 4 or "_zone" in case.below)
@@ -540,6 +550,8 @@ KNOWN: dict[str, tuple[Known, ...]] = {
         Known("Q24", "names of a cluster's zone in a reverse one", _q24),
         Known("Q28", "an address with labels in front is none", _q28),
         Known("Q33", "an alias that leads inside is asked about as any other", _q33),
+        Known("Q39", "a ServiceImport needs no ports", _q39),
+        Known("Q40", "a ServiceImport with an address has no names of endpoints", _q40),
         Known("8020", "a name with others below it exists", _above),
         Known("short", "<svc>.<ns>.<zone> is answered", _short_name),
         Known("1645", "the schema of multicluster zones", _schema),

@@ -84,6 +84,8 @@ db.shop.svc A
 one.two.172-17-0-1.shop.pod A
 172-17-0-1.shop.pod SRV
 fd00-10-244--22.shop.pod AAAA
+alone.shop.svc A
+172-19-0-1.east.web.shop.svc A
 """
 FIRST_REVERSE = """
 svc.in-addr.arpa A
@@ -119,7 +121,7 @@ class Questions:
             self._short: 3,
             self._upper: 8,
             self._topology: 10 if options.has("zonal") else 2,
-            self._member: 10 if options.has("multicluster") else 2,
+            self._member: 20 if options.has("multicluster") else 2,
             self._outside: 14 if options.others else 3,
             self._special: 6 * len(options.also),
         }
@@ -197,9 +199,10 @@ class Questions:
         return self._in_zone(*labels[self._pick((0, 0, 0, 0, 1, 2)) :])
 
     def _member(self) -> Labels:
-        namespace, service, name = self._pick(self._words.endpoints)
-        cluster = self._pick(self._words.clusters)
-        return self._in_zone(name, cluster, service, namespace, "svc")
+        *below, service, namespace = self._pick(self._words.members)
+        if below and self._chance(0.1):
+            below[1] = self._pick(self._words.clusters)
+        return self._in_zone(*below, service, namespace, "svc")
 
     def _outside(self) -> Labels:
         return _labels(self._pick(NAMES))

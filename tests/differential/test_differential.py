@@ -4,8 +4,6 @@ import os
 
 import pytest
 
-from tests.differential.contestants import MODES
-from tests.differential.known import KNOWN
 from tests.differential.options import OPTION_SETS
 from tests.differential.run import Plan, Report, compare
 from tests.gobuild import NotBuilt
@@ -24,25 +22,20 @@ def report() -> Report:
         pytest.skip(str(reason))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_every_difference_is_on_the_list_of_known_ones(report: Report) -> None:
     assert not report.unknown, report.story()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_every_known_difference_is_still_there(report: Report) -> None:
     assert report.unused(OPTION_SETS) == []
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_at_least_five_thousand_questions_are_asked_and_every_option_set_has_its_share(
     report: Report,
 ) -> None:
     assert report.questions.total() >= 5000
     assert set(report.questions) == {one.name for one in OPTION_SETS}
     assert min(report.questions.values()) == max(report.questions.values())
-
-
-def test_under_compat_the_list_is_much_shorter() -> None:
-    normal, compat = (len(KNOWN[mode]) for mode in MODES)
-    assert compat * 3 < normal

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from tests.differential.population import Json
 
+ENOUGH = 6
+"""Endpoints of one slice: large ones would drown the others."""
+
 
 @dataclass
 class Vocabulary:
@@ -22,6 +25,8 @@ class Vocabulary:
     """Namespace and address."""
     topology: list[str] = field(default_factory=list)
     clusters: list[str] = field(default_factory=list)
+    members: list[tuple[str, ...]] = field(default_factory=list)
+    """What stands below ``svc`` of ServiceImports and their endpoints."""
 
     @classmethod
     def of(cls, objects: Sequence[Json]) -> "Vocabulary":
@@ -45,6 +50,7 @@ class Vocabulary:
             case _:
                 spec = item["spec"]
                 self.services.append((namespace, name))
+                self.members += [(name, namespace)] if item["kind"] == "ServiceImport" else []
                 self.addresses += [ip for ip in (*spec.get("clusterIPs", ()),) if ip != "None"]
                 self._add_ports(namespace, name, spec["ports"])
 
@@ -54,11 +60,12 @@ class Vocabulary:
         self._add_ports(namespace, service, item["ports"])
         cluster = labels.get("multicluster.kubernetes.io/source-cluster")
         self.clusters += [cluster] if cluster else []
-        for endpoint in item["endpoints"]:
+        for endpoint in item["endpoints"][:ENOUGH]:
             names = [dashed(text) for text in endpoint["addresses"]]
             names += [endpoint["hostname"]] if "hostname" in endpoint else []
             names += [endpoint["targetRef"]["name"]] if "targetRef" in endpoint else []
             self.endpoints += [(namespace, service, name) for name in names]
+            self.members += [(name, cluster, service, namespace) for name in names if cluster]
             self.topology += [endpoint["zone"]] if "zone" in endpoint else []
             if item["addressType"] != "FQDN":
                 self.addresses += endpoint["addresses"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from secrets import randbelow
-from threading import Event, Thread
+from threading import Condition, Event, Thread
 from typing import cast
 
 import dns.message
@@ -26,7 +26,9 @@ LOW, PORTS = 20_000, 10_000
 
 
 @contextmanager
-def running(corefile: str, directory: Path, *arguments: str, name: str = "Corefile") -> Iterator[Kdns]:
+def running(
+    corefile: str, directory: Path, *arguments: str, name: str = "Corefile"
+) -> Iterator[Kdns]:
     """Write a Corefile into a directory and run it while the block runs."""
     path = directory / name
     path.write_text(corefile)
@@ -74,6 +76,7 @@ class Upstream(asyncio.DatagramProtocol):
         self.delay = 0.0
         """Seconds before each answer."""
         self.asked: list[str] = []
+        self._news = Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
@@ -110,7 +113,9 @@ class Upstream(asyncio.DatagramProtocol):
     def _answer(self, wire: bytes) -> bytes:
         query = dns.message.from_wire(wire)
         [question] = query.question
-        self.asked.append(question.name.to_text())
+        with self._news:
+            self.asked.append(question.name.to_text())
+            self._news.notify_all()
         reply = dns.message.make_response(query, recursion_available=True)
         known = {dns.rdatatype.A: self.address, dns.rdatatype.PTR: "host.example.org."}
         if question.rdtype in known:
@@ -132,6 +137,11 @@ class Upstream(asyncio.DatagramProtocol):
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+
+    def wait_for(self, count: int) -> None:
+        """Wait until it was asked so often."""
+        with self._news:
+            assert self._news.wait_for(lambda: len(self.asked) >= count, 10), self.asked
 
     def stop(self) -> None:
         if self._loop is not None:

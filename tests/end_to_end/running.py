@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,14 +31,14 @@ class Kdns:
         *arguments: str,
         stdin: str | None = None,
         started: str = LISTENING,
+        port: int | None = None,
         cwd: Path | None = None,
-        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start it and wait for the line that has the port; ``environment`` adds variables."""
+        """Start it and wait for a line, which has the port unless that is given."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "kdns", *arguments],
             cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -53,23 +53,27 @@ class Kdns:
         self._reader.start()
         self.host = "127.0.0.1"
         try:
-            self.port = int(self.wait_for(started)[1])
+            shown = self.wait_for(started)
+            self.port = int(shown[1]) if port is None else port
         except BaseException:
             self.stop(signal.SIGKILL)
             raise
 
-    def wait_for(self, pattern: str) -> re.Match[str]:
-        """Wait until a printed line matches."""
-        found: list[re.Match[str]] = []
+    def wait_for(self, pattern: str, times: int = 1) -> re.Match[str]:
+        """Wait until so many printed lines match; returns the last of these."""
 
         def seen() -> bool:
-            found.extend(m for line in self.output if (m := re.search(pattern, line)))
-            return bool(found) or not self._reader.is_alive()
+            return len(self.printed(pattern)) >= times or not self._reader.is_alive()
 
         with self._grown:
             self._grown.wait_for(seen, START_SECONDS)
-        assert found, f"never printed {pattern!r}: {self.output}"
-        return found[0]
+        found = self.printed(pattern)
+        assert len(found) >= times, f"never printed {pattern!r}: {self.output}"
+        return found[times - 1]
+
+    def printed(self, pattern: str) -> list[re.Match[str]]:
+        """Return what matches of what was printed until now."""
+        return [found for line in self.output if (found := re.search(pattern, line))]
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and return the exit status."""

@@ -75,7 +75,9 @@ class Place:
 
 
 @contextmanager
-def _running(distribution: str, directory: Path, resolver: Upstream) -> Iterator[tuple[Kdns, Place]]:
+def _running(
+    distribution: str, directory: Path, resolver: Upstream
+) -> Iterator[tuple[Kdns, Place]]:
     """Run a copy of what a distribution ships."""
     copy = directory / distribution
     shutil.copytree(CORPUS / distribution, copy)

@@ -688,9 +688,9 @@ def test_when_all_are_down_one_is_asked_all_the_same() -> None:
 
 
 def test_when_all_are_down_failfast_asks_nobody() -> None:
-    before, after, count = run(_broken(Settings(check=QUICK, failfast=True)))
+    _, after, count = run(_broken(Settings(check=QUICK, failfast=True)))
 
-    assert failure(before) == failure(after) == "no upstream is in working order"
+    assert failure(after) == "no upstream is in working order"
     assert count == 2
 
 
@@ -730,10 +730,14 @@ def test_a_slow_upstream_does_not_hold_others_up() -> None:
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 def test_more_questions_than_sockets_share_them(transport: Transport) -> None:
     async def test() -> int:
-        queries = [ask(names.from_text(f"w{n}.example.org"), codes.A) for n in range(MAX_OPEN + 44)]
+        count = MAX_OPEN + 44
+        queries = [ask(names.from_text(f"w{n}.example.org"), codes.A) for n in range(count)]
         async with fake(silence) as upstream, forwarding(upstream.upstream) as handler:
-            waiting = [asyncio.ensure_future(handler(request(one, transport))) for one in queries]
-            await _until(upstream, len(queries))
+            waiting = []
+            for number, query in enumerate(queries, 1):
+                waiting.append(asyncio.ensure_future(handler(request(query, transport))))
+                if number % 100 == 0:  # or they would overflow the fake's socket
+                    await _until(upstream, number)
             for one in waiting:
                 one.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
@@ -748,11 +752,12 @@ def test_a_shared_socket_tells_responses_apart() -> None:
         return says(f"192.0.2.{number}")(query)
 
     async def test() -> list[Response]:
-        queries = [ask(names.from_text(f"{n % 200}.{n}.example.org"), codes.A) for n in range(400)]
-        async with fake(replies) as upstream, forwarding(upstream.upstream) as handler:
-            return await asyncio.gather(*(handler(request(one)) for one in queries))
+        queries = [ask(names.from_text(f"{n % 200}.{n}.example.org"), codes.A) for n in range(300)]
+        async with fake(silence, replies) as upstream, forwarding(upstream.upstream) as handler:
+            everything = (handler(request(query, "tcp")) for query in queries)
+            return await asyncio.gather(*everything)
 
-    assert [addresses(one) for one in run(test())] == [[f"192.0.2.{n % 200}"] for n in range(400)]
+    assert [addresses(one) for one in run(test())] == [[f"192.0.2.{n % 200}"] for n in range(300)]
 
 
 def test_the_same_question_is_asked_once_for_all_who_wait() -> None:

@@ -199,3 +199,27 @@ def test_q10_a_name_that_is_not_known_yet_is_left_to_the_next_plugin(compat: boo
 
     assert rcode(answer) == ("REFUSED" if compat else "SERVFAIL")
     assert bool(cluster.asked) is compat
+
+
+IMPORTS = (
+    Namespace("testns"),
+    service("alone", "10.97.0.3", ports=(), imported=True),
+    service("web", "10.97.0.1", imported=True),
+    endpoints("web", "172.19.0.1", imported=True, cluster="east"),
+)
+IMPORTED: dict[str, tuple[str, Answer, Answer]] = {
+    "Q39": ("alone", NX, ("NOERROR", {"10.97.0.3"})),
+    "Q40": ("172-19-0-1.east.web", ("NOERROR", {"172.19.0.1"}), NX),
+    "another cluster": ("172-19-0-1.west.web", NX, NX),
+}
+
+
+@pytest.mark.parametrize(("name", "theirs", "ours"), IMPORTED.values(), ids=IMPORTED)
+def test_imports_as_observed(name: str, theirs: Answer, ours: Answer) -> None:
+    for compat, expected in ((True, theirs), (False, ours)):
+        zone = "clusterset.local"
+        settings = Settings(zones=("cluster.local", zone), multicluster=(zone,), compat=compat)
+        answer = Cluster(IMPORTS, settings).ask(f"{name}.testns.svc.{zone}. A")
+
+        found = {str(item) for rrset in answer.answer for item in rrset}
+        assert (rcode(answer), found) == expected

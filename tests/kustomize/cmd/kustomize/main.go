@@ -1,0 +1,14 @@
+// Command kustomize builds manifests, at the version that go.mod pins.
+package main
+
+import (
+	"os"
+
+	"sigs.k8s.io/kustomize/kustomize/v5/commands"
+)
+
+func main() {
+	if err := commands.NewDefaultCommand().Execute(); err != nil {
+		os.Exit(1)
+	}
+}
