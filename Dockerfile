@@ -4,7 +4,7 @@
 #
 # docs/replace-coredns.md says how to use it, tests/image builds and runs it without a daemon.
 
-FROM docker.io/library/debian:12.12-slim AS python
+FROM docker.io/library/debian:12.15-slim AS python
 RUN apt-get update --quiet \
     && DEBIAN_FRONTEND=noninteractive apt-get install --quiet --yes --no-install-recommends \
         ca-certificates python3 \
@@ -22,13 +22,16 @@ RUN python3 -m venv tools \
     && tools/bin/pip install --no-cache-dir --require-hashes --only-binary=:all: \
         --requirement requirements/build.txt \
     && python3 -m venv --copies --without-pip /opt/kdns \
-    && tools/bin/pip --python /opt/kdns/bin/python3 install --no-cache-dir --require-hashes \
-        --only-binary=:all: --requirement requirements/image.txt
+    && tools/bin/pip --python /opt/kdns/bin/python3 install --no-cache-dir --no-compile \
+        --require-hashes --only-binary=:all: --requirement requirements/image.txt
 COPY LICENSE README.md pyproject.toml ./
 COPY kdns ./kdns
 RUN tools/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir dist . \
-    && tools/bin/pip --python /opt/kdns/bin/python3 install --no-cache-dir --no-index --no-deps \
-        dist/*.whl \
+    && tools/bin/pip --python /opt/kdns/bin/python3 install --no-cache-dir --no-compile \
+        --no-index --no-deps dist/*.whl \
+    # Nothing can be compiled later, on a read-only root. The models of the API and its client for
+    # asyncio are 60 MB compiled, and never imported.
+    && python3 -m compileall -q -x '/kubernetes/(aio|client/(api|models))/' /opt/kdns/lib \
     && ln --symbolic --force python3 /opt/kdns/bin/python \
     && ln --symbolic --force python3 /opt/kdns/bin/python3.11
 # Port 53 without root, as CoreDNS's image does it. A script cannot have a capability, so its
@@ -39,7 +42,7 @@ FROM python
 LABEL org.opencontainers.image.title="kdns" \
       org.opencontainers.image.description="A cluster DNS server for Kubernetes" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.base.name="docker.io/library/debian:12.12-slim"
+      org.opencontainers.image.base.name="docker.io/library/debian:12.15-slim"
 COPY --from=build /opt/kdns /opt/kdns
 RUN ln --symbolic /opt/kdns/bin/kdns /usr/local/bin/kdns \
     && ln --symbolic /opt/kdns/bin/kdns /coredns \

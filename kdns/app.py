@@ -21,7 +21,6 @@ from kdns.cluster import Clusters, FromCluster, FromManifests, FromObjects
 from kdns.configuration import Configuration, Served
 from kdns.corefile import parser
 from kdns.corefile.syntax import Corefile
-from kdns.crew import Crew
 from kdns.errors import KdnsError, UsageError
 from kdns.informers import InformerCollector
 from kdns.kube.status import Status
@@ -31,6 +30,7 @@ from kdns.server.http import HttpListener, Page
 from kdns.server.listeners import Listener
 from kdns.server.tally import Tally
 from kdns.standalone import Options, kubeadm
+from kdns.workers.crew import Crew
 
 __all__ = ["FromCluster", "FromManifests", "FromObjects", "Options", "kubeadm", "serving"]
 

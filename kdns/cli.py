@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from kdns.commands import check, compare, explain, query, serve
+from kdns.commands import check, compare, explain, lint, query, records, serve
 from kdns.errors import KdnsError
 from kdns.version import VERSION
 
@@ -20,7 +20,9 @@ COMMANDS = {
     "check": (check, "read a Corefile and say what it comes to"),
     "explain": (explain, "say why a name gives what it gives"),
     "compare": (compare, "ask two servers the same and print what differs"),
+    "lint": (lint, "find in manifests what will not resolve as it is meant"),
     "query": (query, "resolve a name as a pod would, without a server"),
+    "records": (records, "write every record of the cluster as zone files or JSON"),
 }
 
 

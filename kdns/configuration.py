@@ -5,38 +5,90 @@ The order of the chain is fixed here and nowhere else. What runs a configuration
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from importlib import import_module
 from itertools import chain as chained
 
 from msgspec import Struct
 
 from kdns.assembly import Block, Check, Runtime, Setup
-from kdns.chain import Address, Plugin, compose
+from kdns.chain import Address, Answer, Plugin, Request, Response, compose
 from kdns.corefile import directives, keys
 from kdns.corefile.keys import Key
 from kdns.corefile.syntax import Corefile, Directive, ServerBlock
 from kdns.errors import CorefileError
 from kdns.metrics import Enabled
-from kdns.plugins import forward
+from kdns.plugins import (
+    acl,
+    autopath,
+    bind,
+    bufsize,
+    cache,
+    cancel,
+    chaos,
+    debug,
+    errors,
+    forward,
+    header,
+    health,
+    hosts,
+    kubernetes,
+    loadbalance,
+    local,
+    log,
+    loop,
+    minimal,
+    multisocket,
+    nsid,
+    prometheus,
+    ready,
+    reload,
+    rewrite,
+    root,
+    template,
+    timeouts,
+    whoami,
+)
+from kdns.plugins import any as any_
 from kdns.server.http import Page
 from kdns.server.responder import Responder
 from kdns.server.routes import Route, Routes
 from kdns.server.table import AnswerTable
 from kdns.server.tcp import TcpLimits
-from kdns.wire import names
+from kdns.wire import codes, names
+from kdns.wire.message import Sections
 
-
-def _found() -> dict[str, Setup]:
-    found = {}
-    for name in directives.ORDER:
-        with suppress(ModuleNotFoundError, AttributeError):
-            found[name] = import_module(f"kdns.plugins.{name}").setup
-    return found
-
-
-PLUGINS: Mapping[str, Setup] = _found()
-
+PLUGINS: Mapping[str, Setup] = {
+    "root": root.setup,
+    "cancel": cancel.setup,
+    "timeouts": timeouts.setup,
+    "multisocket": multisocket.setup,
+    "reload": reload.setup,
+    "nsid": nsid.setup,
+    "bufsize": bufsize.setup,
+    "bind": bind.setup,
+    "debug": debug.setup,
+    "ready": ready.setup,
+    "health": health.setup,
+    "prometheus": prometheus.setup,
+    "errors": errors.setup,
+    "log": log.setup,
+    "local": local.setup,
+    "any": any_.setup,
+    "chaos": chaos.setup,
+    "loadbalance": loadbalance.setup,
+    "rewrite": rewrite.setup,
+    "autopath": autopath.setup,
+    "acl": acl.setup,
+    "cache": cache.setup,
+    "header": header.setup,
+    "minimal": minimal.setup,
+    "template": template.setup,
+    "hosts": hosts.setup,
+    "kubernetes": kubernetes.setup,
+    "loop": loop.setup,
+    "forward": forward.setup,
+    "whoami": whoami.setup,
+}
+"""The directives that kdns has; the order of the chain is that of ``directives.ORDER``."""
 
 ONCE = frozenset({"health", "multisocket", "ready", "reload"})
 """What the parent of several processes does for all of them."""
@@ -197,13 +249,18 @@ def label_of(address: Address) -> str:
     return f"dns://[{host}]:{port}" if ":" in host else f"dns://{host}:{port}"
 
 
+async def _fail(_request: Request) -> Response:
+    """End a chain as CoreDNS does: a name that nobody answers for is a failure."""
+    return Answer(Sections(codes.SERVFAIL, authoritative=False), error="no next plugin found")
+
+
 def _route(assembled: Assembled, key: Key) -> Route:
     block = assembled.block
     plugins = [plugin for _, plugin in assembled.plugins if plugin is not None]
     return Route(
         zone=key.zone,
         label=names.to_text(key.zone),
-        handler=compose(plugins, forward.refuse),
+        handler=compose(plugins, _fail if block.compat else forward.refuse),
         udp_size=block.udp_size,
         any_class=block.any_class,
         recursion=block.recursion and not block.compat,

@@ -26,6 +26,7 @@ SECONDS = tuple(0.00025 * 2**n for n in range(16))
 """Upper bounds of the time buckets that CoreDNS uses: 0.25 ms to 8.2 s."""
 
 _M = TypeVar("_M", bound=MetricWrapperBase)
+_C = TypeVar("_C", bound=Collector)
 
 
 class Metrics:
@@ -34,7 +35,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._made: dict[str, MetricWrapperBase] = {}
-        self._added: set[str] = set()
+        self._shared: dict[type[Collector], Collector] = {}
         self._process = False
         self.elsewhere: Callable[[], Iterable[Metric]] | None = None
         """Returns the metrics of other processes of the server; asked on the scrape's thread."""
@@ -68,11 +69,13 @@ class Metrics:
         """Have a collector asked at every scrape."""
         self.registry.register(collector)
 
-    def add_once(self, name: str, make: Callable[[], Collector]) -> None:
-        """Have a collector asked at every scrape, unless there is one of this name already."""
-        if name not in self._added:
-            self._added.add(name)
-            self.registry.register(make())
+    def shared(self, kind: type[_C]) -> _C:
+        """Return the only collector of this kind, made and asked at every scrape from now on."""
+        found = self._shared.get(kind)
+        if not isinstance(found, kind):
+            found = self._shared[kind] = kind()
+            self.registry.register(found)
+        return found
 
     def measure_process(self) -> None:
         """Have memory, processor time and descriptors of the process measured at every scrape."""

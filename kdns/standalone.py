@@ -78,7 +78,9 @@ def configure(options: Options, runtime: Runtime) -> Configuration:
         cache = Cache()
         block.during(cache.running())
         block.drops.append(cache.drop)
-        plugins += [("cache", cache), ("forward", Forward(upstreams))]
+        forward = Forward(upstreams, metrics=runtime.metrics)
+        block.during(forward.running())
+        plugins += [("cache", cache), ("forward", forward)]
         block.recursion = True
     if options.admin is not None:
         _administer(options.admin, block)

@@ -50,18 +50,23 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--style", choices=("glibc", "musl"), default="glibc", help="C library (%(default)s)"
     )
+    add_wait(parser)
+    parser.add_argument(
+        "--upstream",
+        action="append",
+        metavar="ADDR[:PORT]|system",
+        help="who is asked about other names; repeatable (nobody)",
+    )
+
+
+def add_wait(parser: argparse.ArgumentParser) -> None:
+    """Declare how long a start may take."""
     parser.add_argument(
         "--wait",
         type=Number(0, MAX_WAIT),
         default=10,
         metavar="SECONDS",
         help="how long the API server may take to list everything (%(default)s)",
-    )
-    parser.add_argument(
-        "--upstream",
-        action="append",
-        metavar="ADDR[:PORT]|system",
-        help="who is asked about other names; repeatable (nobody)",
     )
 
 

@@ -11,7 +11,7 @@ from kdns.compare.questions import Question
 from kdns.compare.replies import Difference
 from kdns.errors import UpstreamError
 from kdns.upstream.address import Upstream
-from kdns.upstream.counts import Uncounted
+from kdns.upstream.counts import Counts
 from kdns.upstream.question import question as asked
 from kdns.upstream.resolver import Resolver
 from kdns.upstream.settings import Settings
@@ -52,7 +52,7 @@ async def compare(questions: Sequence[Question], plan: Plan) -> Outcome:
     UpstreamError where a server answers nothing at all.
     """
     settings = Settings(prefer_udp=True, read_timeout=plan.patience)
-    servers = [Resolver(one, settings, Uncounted()) for one in (plan.theirs, plan.ours)]
+    servers = [Resolver(one, settings, Counts()) for one in (plan.theirs, plan.ours)]
     with closing(servers[0]), closing(servers[1]):
         first = await _all(servers, questions, plan)
         _check_heard(first, plan)

@@ -182,8 +182,11 @@ def _reach(view: View, reading: Reading) -> int:
 
 def _nearest(view: View, readings: Iterable[Reading]) -> Iterator[Near]:
     """Yield what exists near any of the names that were tried."""
-    found = (one for each in readings for one in nearest(view, each))
-    yield from islice(dict.fromkeys(found), MOST_NEAR)
+    found: dict[str, Near] = {}
+    for each in readings:
+        for one in nearest(view, each):
+            found.setdefault(one.name, one)
+    yield from islice(found.values(), MOST_NEAR)
 
 
 def _notes(view: View, objects: Iterable[Used]) -> Iterator[str]:

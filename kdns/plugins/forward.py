@@ -4,14 +4,15 @@ Whom and how is ``kdns.forward_block``; the asking itself is ``kdns.upstream``.
 """
 
 import asyncio
+import math
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TypeAlias
 
-from prometheus_client import Counter, Histogram, Metric
+from prometheus_client import Metric
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
 
 from kdns import forward_block
 from kdns.assembly import Block
@@ -23,6 +24,7 @@ from kdns.forward_block import Rules, Wanted
 from kdns.metrics import Metrics
 from kdns.upstream import certificates
 from kdns.upstream.address import Upstream
+from kdns.upstream.counts import SECONDS, Counts
 from kdns.upstream.flights import Flights
 from kdns.upstream.group import Failure, Group
 from kdns.upstream.question import Response, question
@@ -33,7 +35,6 @@ from kdns.wire.message import Sections
 from kdns.wire.names import ROOT, Name
 
 NAME = "forward"
-_OLD = "coredns_forward"
 _RCODE_TEXTS = {number: text for text, number in RCODES.items()}
 
 
@@ -95,7 +96,7 @@ class Forward:
         self._rules = rules
         self._settings = settings
         self._context = context
-        self._measures = _Measures(metrics or Metrics())
+        self._measures = (metrics or Metrics()).shared(Measures)
         self._flights: Flights[Response | Failure] = Flights()
         self._waiting = 0
         self.use(upstreams)
@@ -108,7 +109,7 @@ class Forward:
             Resolver(one, self._settings, self._measures.of(one), self._context)
             for one in upstreams
         ]
-        self._group = Group(resolvers, self._settings, self._measures.all_down.inc)
+        self._group = Group(resolvers, self._settings, self._measures.found_all_down)
         self._failed = "" if resolvers else failed
 
     def wrap(self, following: Handler, alternative: Handler | None = None) -> Handler:
@@ -140,7 +141,7 @@ class Forward:
     async def _answer(self, request: Request, alternative: Handler | None) -> Reply:
         rules = self._rules
         if self._waiting >= rules.most:
-            self._measures.rejected.inc()
+            self._measures.rejected += 1
             return _rejected(rules.most)
         self._waiting += 1
         try:
@@ -204,105 +205,85 @@ def _unanswered(failure: Failure) -> Answer:
 # -- metrics ----------------------------------------------------------------------------------
 
 
-class _Measures:
-    """What is counted of all upstreams."""
+class Measures(Collector):
+    """What happened at all upstreams since the server began."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self.all_down = metrics.counter(
-            "coredns_forward_healthcheck_broken_total",
-            "Queries for which no upstream was in working order.",
-        )
-        self.rejected = metrics.counter(
-            "coredns_forward_max_concurrent_rejects_total",
-            "Queries refused because too many waited already.",
-        )
-        self.durations = metrics.histogram(
-            "coredns_proxy_request_duration_seconds",
-            "Time until an upstream responded.",
-            ("proxy_name", "to", "rcode"),
-        )
-        self.failures = metrics.counter(
-            "coredns_proxy_healthcheck_failures_total",
-            "Health checks that failed.",
-            ("proxy_name", "to"),
-        )
-        labels = ("proxy_name", "to", "proto")
-        self.reused = metrics.counter(
-            "coredns_proxy_conn_cache_hits_total", "Questions from a socket used before.", labels
-        )
-        self.opened = metrics.counter(
-            "coredns_proxy_conn_cache_misses_total", "Questions from a new socket.", labels
-        )
-        metrics.add_once(NAME, lambda: _Historic(self.durations, self.failures))
+    def __init__(self) -> None:
+        self.all_down = 0
+        """Queries for which no upstream was in working order."""
+        self.rejected = 0
+        """Queries refused because too many waited already."""
+        self._upstreams: dict[str, Counts] = {}
 
-    def of(self, upstream: Upstream) -> "_Counts":
-        """Return what counts for one upstream."""
-        return _Counts(self, str(upstream))
+    def of(self, upstream: Upstream) -> Counts:
+        """Return the numbers of one upstream, those of before a reload."""
+        return self._upstreams.setdefault(str(upstream), Counts())
 
-
-class _Counts:
-    """What is counted of one upstream; the labels are looked up once."""
-
-    def __init__(self, measures: _Measures, to: str) -> None:
-        self._measures = measures
-        self._labels = (NAME, to)
-        self._durations: dict[int, Histogram] = {}
-        self._took: dict[tuple[str, bool], Counter] = {}
-
-    def answered(self, rcode: int, seconds: float) -> None:
-        """Count a response."""
-        found = self._durations.get(rcode)
-        if found is None:
-            text = _RCODE_TEXTS.get(rcode) or str(rcode)
-            found = self._durations[rcode] = self._measures.durations.labels(*self._labels, text)
-        found.observe(seconds)
-
-    def took(self, transport: str, *, again: bool) -> None:
-        """Count a question that goes out."""
-        found = self._took.get((transport, again))
-        if found is None:
-            counter = self._measures.reused if again else self._measures.opened
-            found = self._took[transport, again] = counter.labels(*self._labels, transport)
-        found.inc()
-
-    def check_failed(self) -> None:
-        """Count a health check."""
-        self._measures.failures.labels(*self._labels).inc()
-
-
-class _Historic(Collector):
-    """The same numbers under the names of before CoreDNS 1.12, which dashboards still ask for."""
-
-    def __init__(self, durations: Histogram, failures: Counter) -> None:
-        self._durations = durations
-        self._failures = failures
+    def found_all_down(self) -> None:
+        """Count a query for which no upstream was in working order."""
+        self.all_down += 1
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the four families."""
-        durations = Metric(f"{_OLD}_request_duration_seconds", "As coredns_proxy_*.", "histogram")
-        responses = Metric(f"{_OLD}_responses", "Responses of upstreams.", "counter")
-        requests = Metric(f"{_OLD}_requests", "Responses of upstreams.", "counter")
-        failures = Metric(f"{_OLD}_healthcheck_failures", "Health checks that failed.", "counter")
-        totals: dict[str, float] = {}
-        for sample in _samples(self._durations):
-            name = sample.name.replace("coredns_proxy", _OLD)
-            durations.add_sample(name, sample.labels, sample.value)
-            if name.endswith("_count"):
-                responses.add_sample(f"{responses.name}_total", sample.labels, sample.value)
-                to = sample.labels["to"]
-                totals[to] = totals.get(to, 0) + sample.value
-        for to, total in totals.items():
-            requests.add_sample(f"{requests.name}_total", {"to": to}, total)
-        for sample in _samples(self._failures):
-            if sample.name.endswith("_total"):
-                failures.add_sample(f"{failures.name}_total", sample.labels, sample.value)
-        yield from (durations, responses, requests, failures)
+        """Yield all families; those of upstreams also under names that dashboards had before."""
+        yield _counter("coredns_forward_healthcheck_broken", "All upstreams down.", self.all_down)
+        yield _counter(
+            "coredns_forward_max_concurrent_rejects", "Too many queries waited.", self.rejected
+        )
+        upstreams = list(self._upstreams.items())
+        yield from _exchanges("coredns_proxy", {"proxy_name": NAME}, upstreams)
+        yield from _exchanges("coredns_forward", {}, upstreams)
+        hits = Metric("coredns_proxy_conn_cache_hits", "From a socket used before.", "counter")
+        misses = Metric("coredns_proxy_conn_cache_misses", "From a new socket.", "counter")
+        for to, counts in upstreams:
+            for family, numbers in ((hits, counts.reused), (misses, counts.opened)):
+                for transport, count in list(numbers.items()):
+                    labels = {"proxy_name": NAME, "to": to, "proto": transport}
+                    family.add_sample(f"{family.name}_total", labels, count)
+        yield from (hits, misses)
+        yield from _historic(upstreams)
 
 
-def _samples(source: Collector) -> Iterator[Sample]:
-    """Return the samples of upstreams without the label that is new."""
-    for family in source.collect():
-        for sample in family.samples:
-            labels = {key: value for key, value in sample.labels.items() if key != "proxy_name"}
-            if sample.labels.get("proxy_name") == NAME:
-                yield sample._replace(labels=labels)
+_Upstreams: TypeAlias = Sequence[tuple[str, Counts]]
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    family = Metric(name, text, "counter")
+    family.add_sample(f"{name}_total", {}, value)
+    return family
+
+
+def _exchanges(prefix: str, labels: dict[str, str], upstreams: _Upstreams) -> Iterator[Metric]:
+    """Yield how long responses took, and how many health checks failed."""
+    text = "Time until an upstream responded."
+    durations = Metric(f"{prefix}_request_duration_seconds", text, "histogram")
+    failures = Metric(f"{prefix}_healthcheck_failures", "Health checks that failed.", "counter")
+    for to, counts in upstreams:
+        for rcode, found in list(counts.durations.items()):
+            own = {**labels, "to": to, "rcode": _rcode(rcode)}
+            total = 0
+            for bound, count in zip((*SECONDS, math.inf), found.buckets, strict=True):
+                total += count
+                le = {**own, "le": str(bound) if bound < math.inf else "+Inf"}
+                durations.add_sample(f"{durations.name}_bucket", le, total)
+            durations.add_sample(f"{durations.name}_count", own, total)
+            durations.add_sample(f"{durations.name}_sum", own, found.sum)
+        failed = {**labels, "to": to}
+        failures.add_sample(f"{failures.name}_total", failed, counts.failed_checks)
+    yield from (durations, failures)
+
+
+def _historic(upstreams: _Upstreams) -> Iterator[Metric]:
+    """Yield how many responses there were, as CoreDNS counted them before 1.12."""
+    requests = Metric("coredns_forward_requests", "Responses of upstreams.", "counter")
+    responses = Metric("coredns_forward_responses", "Responses of upstreams.", "counter")
+    for to, counts in upstreams:
+        totals = {rcode: sum(one.buckets) for rcode, one in list(counts.durations.items())}
+        requests.add_sample(f"{requests.name}_total", {"to": to}, sum(totals.values()))
+        for rcode, total in totals.items():
+            labels = {"to": to, "rcode": _rcode(rcode)}
+            responses.add_sample(f"{responses.name}_total", labels, total)
+    yield from (requests, responses)
+
+
+def _rcode(rcode: int) -> str:
+    return _RCODE_TEXTS.get(rcode) or str(rcode)

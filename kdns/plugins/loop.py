@@ -15,7 +15,7 @@ from kdns.corefile.syntax import Directive
 from kdns.corefile.values import arguments, no_lines, once
 from kdns.errors import UpstreamError
 from kdns.upstream.address import Upstream
-from kdns.upstream.counts import Uncounted
+from kdns.upstream.counts import Counts
 from kdns.upstream.datagrams import Datagrams
 from kdns.upstream.question import question
 from kdns.upstream.settings import Settings
@@ -93,7 +93,7 @@ class Loop:
     async def _probe(self, host: str, port: int) -> None:
         """Ask until there is an answer, and be counted for a little longer."""
         loop = asyncio.get_running_loop()
-        sockets = Datagrams(Upstream(host, port), Settings(), Uncounted())
+        sockets = Datagrams(Upstream(host, port), Settings(), Counts())
         asked = question(ask(self._name, codes.HINFO))
         end = loop.time() + PATIENCE
         try:

@@ -1,6 +1,6 @@
 """``multisocket``: several processes share the sockets and the work.
 
-Only a setting: ``kdns.crew`` starts the processes and looks after them.
+Only a setting: ``kdns.workers.crew`` starts the processes and looks after them.
 """
 
 import os

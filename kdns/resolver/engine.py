@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from kdns.chain import Address, Answer, Dropped, Plugin, Relay, Request, Response, compose
+from kdns.chain import FIXED, Address, Answer, Dropped, Plugin, Relay, Request, Response, compose
 from kdns.corefile.mnemonics import RCODES, type_text
 from kdns.errors import UpstreamError, UsageError
 from kdns.kube.owners import Owner
@@ -47,8 +47,10 @@ class Reply(Struct, frozen=True, gc=False):
     rtype: int
     sections: Sections
     owners: tuple[Owner, ...] = ()
-    """What it was made from; with none it may change at any time, and nobody says when."""
+    """What it was made from, or what would be answered instead."""
     by: str = ""
+    lasting: bool = True
+    """Whether it stays as it is until one of the owners is touched."""
 
     @property
     def unasked(self) -> bool:
@@ -119,12 +121,12 @@ class Finding(Struct, frozen=True):
     @property
     def lasting(self) -> bool:
         """Whether it stays as it is until one of the owners is touched."""
-        return all(reply.owners for reply in self.replies)
+        return all(reply.lasting for reply in self.replies)
 
     @property
     def ttl(self) -> int:
-        """Seconds for which the replies without owners may be kept."""
-        volatile = [reply.sections for reply in self.replies if not reply.owners]
+        """Seconds for which the replies may be kept that do not last."""
+        volatile = [reply.sections for reply in self.replies if not reply.lasting]
         found = (
             one.ttl for sections in volatile for one in (*sections.answer, *sections.authority)
         )
@@ -141,7 +143,8 @@ class Engine:
             name = names.to_text(request.query.asked)
             text = f"{name} is outside the cluster and was not asked for: no upstream is configured"
             ede = (codes.EDE_NOT_AUTHORITATIVE, elsewhere or text)
-            return Answer(Sections(codes.REFUSED, authoritative=False, ede=ede), by=NOBODY)
+            sections = Sections(codes.REFUSED, authoritative=False, ede=ede)
+            return Answer(sections, FIXED, by=NOBODY)
 
         self._chain = compose(plugins, nobody)
 
@@ -152,7 +155,7 @@ class Engine:
         try:
             return _read(await self._chain(request), query)
         except Dropped:
-            return Reply(rtype, _failure("the query was dropped"))
+            return Reply(rtype, _failure("the query was dropped"), lasting=False)
 
     async def find(self, question: Question) -> Finding:
         """Walk the search list as the C library does."""
@@ -192,12 +195,13 @@ def _telling(steps: Sequence[Step], chosen: int) -> Step:
 def _read(response: Response, query: Query) -> Reply:
     match response:
         case Answer(sections, owners, by):
-            return Reply(query.rtype, sections, owners, by)
-        case Relay(message, by):
+            return Reply(query.rtype, sections, owners, by, lasting=bool(owners))
+        case Relay(message, by, owners=owners):
             try:
-                return Reply(query.rtype, relay.sections(message, query), by=by)
+                found = relay.sections(message, query)
             except UpstreamError as error:
-                return Reply(query.rtype, _failure(str(error)), by=by)
+                found = _failure(str(error))
+            return Reply(query.rtype, found, owners, by, lasting=False)
 
 
 def _failure(why: str) -> Sections:

@@ -125,8 +125,8 @@ class AsyncResolver:
 def _interest(finding: Finding) -> frozenset[Owner]:
     """Return what makes it worth asking again when it is touched."""
     replies = finding.replies
-    unowned = any(reply.by == _CLUSTER and not reply.owners for reply in replies)
-    return finding.owners | {ANYTHING} if unowned else finding.owners
+    anything = any(reply.by == _CLUSTER and not reply.lasting for reply in replies)
+    return finding.owners | {ANYTHING} if anything else finding.owners
 
 
 def _patience(finding: Finding) -> float | None:

@@ -38,9 +38,11 @@ class Datagrams:
         """
         loop = asyncio.get_running_loop()
         port = self._pool.take(loop.time())
-        self._counts.took("udp", again=port is not None)
         if port is None:
+            self._counts.opened["udp"] += 1
             port = self._open(loop)
+        else:
+            self._counts.reused["udp"] += 1
         try:
             return await port.ask(asked, self._deadlines, until)
         finally:

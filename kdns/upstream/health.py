@@ -65,7 +65,7 @@ class Health:
         loop = asyncio.get_running_loop()
         while not await self._alive(loop.time() + TIMEOUT):
             self._fails += 1
-            self._counts.check_failed()
+            self._counts.failed_checks += 1
             await asyncio.sleep(self._interval)
         self._fails = 0
         self._task = None

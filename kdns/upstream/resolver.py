@@ -12,7 +12,7 @@ from kdns.chain import Transport
 from kdns.errors import UpstreamError
 from kdns.upstream import question
 from kdns.upstream.address import Upstream
-from kdns.upstream.counts import Counts, Uncounted
+from kdns.upstream.counts import Counts
 from kdns.upstream.datagrams import Datagrams
 from kdns.upstream.health import Health
 from kdns.upstream.question import Question, Response
@@ -40,9 +40,9 @@ class Resolver:
         self._streams = Streams(upstream, settings, counts, used)
         # Checks have sockets of their own: a new one tells more than an old one.
         self._checks: Datagrams | Streams = (
-            Streams(upstream, settings, Uncounted(), used)
+            Streams(upstream, settings, Counts(), used)
             if self._forced
-            else Datagrams(upstream, settings, Uncounted())
+            else Datagrams(upstream, settings, Counts())
         )
         self.health = Health(self._checks.ask, settings, counts)
 

@@ -48,11 +48,13 @@ class Streams:
         ``until`` is in the time of the event loop.
         """
         connection = await self._take(until)
-        self._counts.took(self._label, again=connection is not None)
         if connection is not None:
+            self._counts.reused[self._label] += 1
             # RFC 7766 section 6.2.4: the other side may close what is idle at any time.
             with suppress(ConnectionError):
                 return await self._ask(connection, asked, until)
+        else:
+            self._counts.opened[self._label] += 1
         return await self._ask(await self._connect(until), asked, until)
 
     def close(self) -> None:

@@ -33,6 +33,8 @@ _FLAGS_AT = 2
 _FIXED = Layout("!HHIH")
 _TTL_AT = 4
 _MAX_TTL = 0x7FFF_FFFF
+_OPT_HEAD = b"\0\0\x29"
+"""How every OPT record begins: it is at the root."""
 _OPTION = Layout("!HH")
 # RFC 3597 section 4: the types whose rdata may hold compressed names, and how many octets stand
 # before how many names. In all others the octets mean the same in any message.
@@ -248,7 +250,7 @@ def readdress(message: bytes, query: Query, limit: int) -> bytes:
     own = query.id.to_bytes(2) + message[2 : HEADER.size] + query.question + rest
     if query.edns is not None:
         own = _with_opt(locate(own), query.edns)
-    elif own[10:12] != b"\0\0":
+    elif own[10:12] != b"\0\0" and _OPT_HEAD in rest:
         own = without_edns(locate(own))
     return own if len(own) <= limit else _cut(locate(own), limit)
 

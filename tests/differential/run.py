@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from tests.differential.case import Case
 from tests.differential.compare import Reply, beside, differences, read
 from tests.differential.contestants import COMPAT, COREDNS, MODES, NORMAL, Running, running
 from tests.differential.exchange import ask
-from tests.differential.known import KNOWN, Case, Known
+from tests.differential.known import KNOWN, Known
 from tests.differential.options import OPTION_SETS, OptionSet
 from tests.differential.population import objects
 from tests.differential.question import Question

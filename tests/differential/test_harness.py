@@ -11,9 +11,10 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
+from tests.differential.case import Case
 from tests.differential.compare import SILENCE, beside, differences, read
 from tests.differential.contestants import COMPAT, NORMAL
-from tests.differential.known import KNOWN, Case, Known
+from tests.differential.known import KNOWN, Known
 from tests.differential.options import OPTION_SETS
 from tests.differential.population import objects
 from tests.differential.question import Edns, Question

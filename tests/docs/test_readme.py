@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,19 @@ def test_dig_prints_what_the_readme_shows() -> None:
             run = ["sh", "-c", here]
             output = subprocess.run(run, capture_output=True, text=True, check=True).stdout
             assert sorted(output.splitlines()) == sorted(shown), command
+
+
+def test_a_mistake_in_a_corefile_is_shown_as_the_readme_says() -> None:
+    found = re.search(
+        r"^\$ (printf .*) \| .venv/bin/kdns (check stdin)\n(.*)$", README, re.MULTILINE
+    )
+    assert found
+    corefile = subprocess.run(["sh", "-c", found[1]], capture_output=True, check=True).stdout
+    command = [sys.executable, "-m", "kdns", *found[2].split()]
+    outcome = subprocess.run(command, input=corefile, capture_output=True, check=False)
+
+    assert outcome.stderr.decode().splitlines() == [found[3]]
+    assert outcome.returncode == 1
 
 
 def test_the_first_output_is_what_kdns_prints() -> None:
@@ -71,7 +85,8 @@ def test_links_lead_somewhere(path: str) -> None:
 def test_every_page_has_its_sections(page: Path) -> None:
     sections = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
 
-    assert sections[:5] == ["Name", "Description", "Syntax", "Options", "Examples"]
+    wanted = ["Name", "Description", "Syntax", "Options", "Examples"]
+    assert [section for section in sections if section in wanted] == wanted
 
 
 def test_the_page_of_kubernetes_lists_every_option() -> None:

@@ -13,10 +13,11 @@ import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import pytest
 
+from kdns import Cluster
 from kdns.chain import Answer, Request, Response
 from kdns.corefile.mnemonics import type_text
 from kdns.server.listeners import Listener
@@ -36,19 +37,27 @@ OWN = ("198.18.0.1/32", "2001:db8::1/128")
 ANSWERS = {"+": codes.NOERROR, "0": codes.NOERROR, "-": codes.NXDOMAIN, "!": codes.SERVFAIL, "x": 5}
 
 
-def explore(cases: Sequence[Case], tmp_path: Path) -> list[list[str]]:
-    """Run the command of each case; return ``NAME TYPE`` of what was asked by each, in order."""
+class Ran(NamedTuple):
+    """What became of a case."""
+
+    asked: list[str]
+    """``NAME TYPE`` of the questions, in order; none where kdns answers."""
+    printed: str
+
+
+def explore(cases: Sequence[Case], tmp_path: Path, manifests: str = "") -> list[Ran]:
+    """Run the command of each case; with ``manifests``, kdns answers from these."""
     if os.geteuid() != 0:
         pytest.skip("namespaces need root")
     for tool in ("unshare", "getent", "dig", "ip"):
         need(tool)
-    command = ["unshare", "--mount", "--net", sys.executable, "-m", __name__, str(tmp_path)]
+    program = [sys.executable, "-m", __name__, str(tmp_path), manifests]
+    command = ["unshare", "--mount", "--net", *program]
     done = subprocess.run(
         command, input=json.dumps(cases), capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
-    found: list[list[str]] = json.loads(done.stdout)
-    return found
+    return [Ran(*one) for one in json.loads(done.stdout)]
 
 
 class _Server:
@@ -98,7 +107,7 @@ class Runner:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
 
-def _main(directory: Path) -> None:
+def _main(directory: Path, manifests: str) -> None:
     """Mount our files over those of the system, which only this namespace sees."""
     cases: list[Case] = json.loads(sys.stdin.read())
     # getent asks for no family of which the machine has only loopback addresses.
@@ -108,21 +117,26 @@ def _main(directory: Path) -> None:
     for name, text in files.items():
         (directory / name).write_text(text)
         subprocess.run(["mount", "--bind", directory / name, SYSTEM / name], check=True)
-    server = _Server()
-    with server.running():
-        found = [_explored(server, directory / "resolv.conf", *case) for case in cases]
-    json.dump(found, sys.stdout)
+    file, server = directory / "resolv.conf", _Server()
+    with _answering(manifests) if manifests else server.running():
+        json.dump([_explored(server, file, *case) for case in cases], sys.stdout)
+
+
+@contextmanager
+def _answering(manifests: str) -> Iterator[None]:
+    with Cluster(manifests=manifests) as cluster, cluster.serving(port=53, search=()):
+        yield
 
 
 def _explored(
     server: _Server, file: Path, conf: str, command: list[str], outcomes: dict[str, str]
-) -> list[str]:
+) -> Ran:
     # A second attempt would only be the same once more.
     file.write_text(f"nameserver 127.0.0.1\n{conf}\noptions attempts:1 timeout:30\n")
     server.outcomes, server.asked = outcomes, []
-    subprocess.run(command, capture_output=True, check=False)
-    return server.asked
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Ran(server.asked, done.stdout)
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]))
+    _main(Path(sys.argv[1]), sys.argv[2])

@@ -67,7 +67,7 @@ def test_a_flood_of_names_asked_once_leaves_the_working_set() -> None:
 
 @pytest.mark.parametrize("bounds", [{"max_answers": 3}, {"max_bytes": 3 * (500 + 8 + 10)}])
 def test_the_oldest_goes_when_the_table_is_full(bounds: dict[str, int]) -> None:
-    table = AnswerTable(**bounds)
+    table = AnswerTable(None, **bounds)
     for number in range(5):
         _promote(table, b"%d" % number, _answer(ONE), b"0123456789")
 

@@ -1,6 +1,6 @@
 """One of the processes of ``multisocket``: a server whose cluster comes through a pipe.
 
-Started as ``python -m kdns.worker FD`` by ``crew`` and by nobody else. It binds sockets of its own
+Started as ``python -m kdns.commands.worker FD`` by ``crew`` and by nobody else. It binds sockets of its own
 beside those of the others, and ends when its pipe does.
 """
 
@@ -16,7 +16,7 @@ from kdns.app import FromParent, Server
 from kdns.cluster import Cluster, Clusters, From, FromObjects
 from kdns.errors import KdnsError
 from kdns.kube.resources import Selection
-from kdns.pipe import Changes, Condition, Pipe, Ran, Report, Reported, Run, Source, Stopped
+from kdns.workers.pipe import Changes, Condition, Pipe, Ran, Report, Reported, Run, Source, Stopped
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from kdns.corefile.syntax import Corefile
 from kdns.errors import UsageError
 from kdns.kube.changes import Change
 from kdns.metrics import merged
-from kdns.pipe import Changes, Condition, Pipe, Ran, Report, Reported, Run, Source, Stopped
+from kdns.workers.pipe import Changes, Condition, Pipe, Ran, Report, Reported, Run, Source, Stopped
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ class _Worker:
     async def live(self) -> int:
         """Start the process and listen to it until it ends; return its exit status."""
         ours, theirs = socket.socketpair()
-        command = (sys.executable, "-m", "kdns.worker", str(theirs.fileno()))
+        command = (sys.executable, "-m", "kdns.commands.worker", str(theirs.fileno()))
         self.process = await asyncio.create_subprocess_exec(
             *command, pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL
         )
