@@ -27,7 +27,7 @@ from kdns.kube.status import Status
 from kdns.metrics import EnabledPlugins, Metrics
 from kdns.server.collector import TrafficCollector
 from kdns.server.http import HttpListener, Page
-from kdns.server.listeners import Listener
+from kdns.server.listeners import GRACE, Listener
 from kdns.server.tally import Tally
 from kdns.standalone import Options, kubeadm
 from kdns.workers.crew import Crew
@@ -294,7 +294,7 @@ class Server:
         before, self._running = self._running, new
         old, self._resources = self._resources, opened.resources
         self._enabled.rows = new.enabled
-        self._retire(self._replace(new, opened), old)
+        self._retire(before, self._replace(new, opened), old)
         if before is not None:
             before.flush()
         for one in new.blocks:
@@ -361,12 +361,19 @@ class Server:
         return self.crew.families()
 
     def _retire(
-        self, listeners: list[Listener], resources: list[AbstractAsyncContextManager[object]]
+        self,
+        before: Configuration | None,
+        listeners: list[Listener],
+        resources: list[AbstractAsyncContextManager[object]],
     ) -> None:
-        """Leave what was, beside the answering: queries may still wait in its chains."""
+        """Leave what was, beside the answering, once no query waits in its chains any more."""
+        served = before.servers.values() if before is not None else ()
 
         async def leave() -> None:
-            await asyncio.gather(*(listener.finish() for listener in listeners))
+            await asyncio.gather(
+                *(listener.finish() for listener in listeners),
+                *(one.responder.settle(GRACE) for one in served),
+            )
             await _leave(resources)
 
         task = asyncio.create_task(leave())

@@ -109,10 +109,10 @@ def _matches(selector: shapes.Labels, labels: shapes.Labels, maker: Document) ->
 def findings(manifests: Manifests) -> Iterator[Finding]:
     """Apply every rule."""
     for document, shape in manifests.services:
-        for rule in _SERVICE_RULES:
-            yield from rule(manifests, document, shape)
-    for rule in _OTHER_RULES:
-        yield from rule(manifests)
+        for of_service in _SERVICE_RULES:
+            yield from of_service(manifests, document, shape)
+    for of_all in _OTHER_RULES:
+        yield from of_all(manifests)
 
 
 def _finding(code: str, level: Level, document: Document, text: str) -> Finding:

@@ -109,6 +109,9 @@ class Watch:
     async def _watch(self, running: Corefile) -> None:
         while True:
             await asyncio.sleep(self._interval)
+            if self._runtime.corefile is not running:
+                # Another one runs already, and this one only finishes its last queries.
+                return
             await self.look(running)
 
     async def look(self, running: Corefile) -> None:

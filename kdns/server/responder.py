@@ -53,6 +53,7 @@ class Responder:
         self._routes = routes
         self._server = server
         self._local = local
+        self._waiting: set[asyncio.Task[Reply]] = set()
 
     def respond(self, message: bytes, client: Address, door: Door) -> "Reply | asyncio.Task[Reply]":
         """Return the reply to a message, or a task where something has to be waited for."""
@@ -86,7 +87,16 @@ class Responder:
         answer = self.table.answer(asked.query.question)
         if answer is not None:
             return self._prepared(asked, answer)
-        return start(self._ask(asked))
+        reply = start(self._ask(asked))
+        if isinstance(reply, asyncio.Task):
+            self._waiting.add(reply)
+            reply.add_done_callback(self._waiting.discard)
+        return reply
+
+    async def settle(self, patience: float) -> None:
+        """Wait, at most so many seconds, until every query that was taken has its reply."""
+        if self._waiting:
+            await asyncio.wait(self._waiting, timeout=patience)
 
     def _refused(self, asked: _Asked) -> Answer | None:
         """Refuse what no plugin is asked about."""

@@ -1,6 +1,8 @@
 """``kdns explain`` as people and programs use it."""
 
 import json
+import signal
+import socket
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -8,6 +10,7 @@ from urllib.request import urlopen
 import pytest
 
 from kdns.cli import main
+from tests.end_to_end.corefiles import running
 from tests.end_to_end.running import ROOT, kdns
 
 DEMO = str(ROOT / "manifests" / "demo")
@@ -46,8 +49,7 @@ def test_the_exit_status_is_by_rcode(
 
 def test_a_running_server_explains_over_http(capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--manifests", DEMO, "--upstream", "none", "--search", "off")
-    options += ("--admin", "127.0.0.1:0")
-    with kdns(*options) as server:
+    with kdns(*options, "--admin", "127.0.0.1:0") as server:
         where = server.wait_for(r"on http://(\S+)")[1]
         asked = ["explain", "db", "A", "--from", "data", "--output", "json"]
         there = main([*asked, "--server", where])
@@ -66,6 +68,25 @@ def test_a_running_server_explains_over_http(capsys: pytest.CaptureFixture[str])
     assert "db.default.svc.cluster.local." in [near["name"] for near in told["nearest"]]
     assert wrong == 1
     assert "did you mean 'SRV'" in capsys.readouterr().err
+
+
+def test_a_server_with_a_corefile_explains_at_its_health_address(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        health = f"127.0.0.1:{probe.getsockname()[1]}"
+    corefile = (
+        f".:0 {{\n bind 127.0.0.1\n health {health}\n"
+        f" kubernetes cluster.local {{\n manifests {DEMO}\n }}\n}}\n"
+    )
+    with running(corefile, tmp_path) as server:
+        first = _rcode(health)
+        server.process.send_signal(signal.SIGUSR1)
+        server.wait_for("Reloading complete")
+        assert (first, _rcode(health)) == ("NOERROR", "NOERROR")
+
+
+def _rcode(where: str) -> str:
+    with urlopen(f"http://{where}/explain?name=web", timeout=10) as reply:
+        return str(json.loads(reply.read())["rcode"])
 
 
 @pytest.mark.parametrize(

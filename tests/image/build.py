@@ -27,7 +27,12 @@ INSIDE = "/run/machine-certificates.crt"
 
 
 def find() -> Path:
-    """Return the folder of the built image's files; raise ``NotBuilt`` for none of this state."""
+    """Return the folder of the built image's files; raise ``NotBuilt`` for none of this state.
+
+    ``KDNS_IMAGE``, where set, is the folder that is used instead.
+    """
+    if given := os.environ.get("KDNS_IMAGE"):
+        return Path(given)
     if not (rootfs := _cache() / fingerprint()).is_dir():
         raise NotBuilt("the image is not built from this state: `python -m tests.image.build`")
     return rootfs

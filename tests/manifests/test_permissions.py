@@ -5,7 +5,7 @@ which are a pod's.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from pathlib import Path
 
@@ -20,12 +20,12 @@ from tests.end_to_end.running import Kdns
 from tests.manifests.applying import applied, built, one, path
 
 SETTLED = r"^linux/"
-RESOURCES = {
-    "namespaces": "/api/v1/namespaces",
-    "services": "/api/v1/services",
-    "endpointslices": "/apis/discovery.k8s.io/v1/endpointslices",
+NAMES = {
+    "namespaces": "namespaces",
+    "services": "services",
+    "endpointslices": "endpointslices.discovery.k8s.io",
 }
-NAMES = {**dict(zip(RESOURCES, RESOURCES, strict=True)), "endpointslices": "endpointslices.discovery.k8s.io"}
+RESOURCES = tuple(NAMES)
 PERMISSIONS = [(resource, verb) for resource in RESOURCES for verb in ("list", "watch")]
 PATIENCE = 60
 
@@ -56,7 +56,7 @@ class Installed:
             "ready\n": f"ready 127.0.0.1:{ready}\n",
             "prometheus :9153": f"prometheus 127.0.0.1:{free_port()}",
             "/var/lib/kdns": str(self._folder),
-            "pods insecure": f"pods insecure\nkubeconfig {kubeconfig}",
+            "pods insecure": f"pods insecure\nstartup_timeout 1s\nkubeconfig {kubeconfig}",
             "/etc/resolv.conf": f"127.0.0.1:{free_port()}",
             "loop\n": "",
         }
@@ -133,9 +133,9 @@ def test_with_its_own_account_everything_works(installed: Installed, fresh_names
         add_pod(api, ns, "db-0", "10.244.9.1", app="db", hostname="db-0", subdomain="db")
         name = f"db-0.db.{ns}.svc.cluster.local."
         server.comes_to(f"{name} A", lambda a: "10.244.9.1" in str(a), PATIENCE)
-        assert lines(server.ask("1.9.244.10.in-addr.arpa. PTR").answer) == [
+        assert lines(server.ask("1.9.244.10.in-addr.arpa. PTR").answer) == {
             f"1.9.244.10.in-addr.arpa. 30 PTR {name}"
-        ]
+        }
         assert rcode(server.ask(f"nobody.{ns}.svc.cluster.local. A")) == "NXDOMAIN"
         assert not [line for line in server.output if "cannot" in line or "WARN" in line]
 
@@ -153,8 +153,38 @@ def test_the_account_may_do_nothing_else(installed: Installed) -> None:
 
 @pytest.mark.parametrize("resource", RESOURCES)
 def test_a_missing_watch_is_named(installed: Installed, resource: str) -> None:
-    with installed.without(resource, "watch"), installed.kdns() as (server, _):
-        print(server.output)
-        import time; time.sleep(4)
-        print(server.output)
-        assert 0
+    with installed.without(resource, "watch"), installed.kdns() as (server, ready):
+        _is_named(server, resource, "watch")
+        status, text = page("127.0.0.1", ready, "/ready")
+
+    assert (status, text) == (503, "kubernetes")
+
+
+@pytest.mark.timeout(300)
+def test_a_missing_list_is_named_where_the_server_cannot_stream_lists(installed: Installed) -> None:
+    with installed.plane.api_server_with("--feature-gates=WatchList=false"):
+        with installed.kdns() as (_, ready):
+            assert page("127.0.0.1", ready, "/ready") == (200, "OK")
+        for resource in RESOURCES:
+            with installed.without(resource, "list"), installed.kdns() as (server, ready):
+                _is_named(server, resource, "list")
+                assert page("127.0.0.1", ready, "/ready")[0] == 503
+
+
+def test_a_permission_that_is_given_at_last_is_noticed(installed: Installed) -> None:
+    name = "kubernetes.default.svc.cluster.local."
+    with ExitStack() as stack:
+        with installed.without("services", "watch"):
+            server, ready = stack.enter_context(installed.kdns())
+            _is_named(server, "services", "watch")
+            assert rcode(server.ask(f"{name} A")) == "SERVFAIL"
+        server.comes_to(f"{name} A", lambda a: rcode(a) == "NOERROR", PATIENCE)
+        assert page("127.0.0.1", ready, "/ready") == (200, "OK")
+
+
+def _is_named(server: Kdns, resource: str, verb: str) -> None:
+    """In one line of the log: what is missing, where to add it, and the server's own words."""
+    where = (
+        rf"cannot list {NAMES[resource]} at the cluster scope: add it to ClusterRole system:kdns"
+    )
+    server.wait_for(rf'WARNING.*{where} .*cannot {verb} resource "{resource}"')
