@@ -4,11 +4,15 @@ Looks at a configuration that was put together and never run. Knows no query.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from kdns.configuration import Assembled, Configuration
 from kdns.corefile import values
 from kdns.corefile.syntax import Directive
-from kdns.errors import CorefileError
+from kdns.errors import CorefileError, UsageError
+from kdns.server.listeners import EVERYWHERE
+from kdns.upstream.address import parse
+from kdns.upstream.ourselves import without
 from kdns.wire import names
 from kdns.wire.names import ROOT, Name
 
@@ -34,6 +38,8 @@ def _of_block(assembled: Assembled) -> Iterator[str]:
                 yield from _long_denial(directive)
             case "autopath":
                 yield from _blind_autopath(directive, assembled)
+            case "forward":
+                yield from _circle(directive, assembled)
             case _:
                 pass
 
@@ -69,6 +75,21 @@ def _blind_autopath(directive: Directive, assembled: Assembled) -> Iterator[str]
             yield _at(directive, "autopath @kubernetes has no effect without pods verified")
 
 
+def _circle(directive: Directive, assembled: Assembled) -> Iterator[str]:
+    """Warn of upstreams that are this server: what is forwarded there comes back."""
+    own = [
+        (one, port)
+        for host, port in assembled.block.addresses
+        for one in ([host] if host else EVERYWHERE)
+    ]
+    for word in directive.args[1:]:
+        with suppress(UsageError):  # a file, a host name or a URL
+            _, ours = without([parse(word.text)], own)
+            if ours:
+                text = f"forward to {word.text} is a loop: this server block listens there"
+                yield f"{word.path}:{word.line}: {text}"
+
+
 def _shadowed(assembled: Assembled, configuration: Configuration) -> Iterator[str]:
     """Warn of a cluster zone whose queries another block gets."""
     for directive in assembled.directives:
@@ -83,17 +104,17 @@ def _shadowed(assembled: Assembled, configuration: Configuration) -> Iterator[st
 
 def _taker(zone: Name, assembled: Assembled, configuration: Configuration) -> str | None:
     """Return the key of the block that gets a zone's queries, if it is another one."""
-    ports = {port for _, port in assembled.block.addresses}
+    addresses = set(assembled.block.addresses)
     rivals = [
-        (len(key.zone), one, key)
+        (len(key.zone), one is assembled, key)
         for one in configuration.blocks
         for key in one.keys
-        if names.is_below(zone, key.zone) and ports & {port for _, port in one.block.addresses}
+        if names.is_below(zone, key.zone) and addresses <= set(one.block.addresses)
     ]
     if not rivals:
         return None
-    _, winner, key = max(rivals, key=lambda rival: rival[0])
-    return None if winner is assembled else f"{key.text} at {key.token.path}:{key.token.line}"
+    _, is_own, key = max(rivals, key=lambda rival: rival[:2])
+    return None if is_own else f"{key.text} at {key.token.path}:{key.token.line}"
 
 
 def _at(directive: Directive, text: str) -> str:

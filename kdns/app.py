@@ -213,6 +213,10 @@ class Server:
         farewells = [farewell() for one in self.running.blocks for farewell in one.block.farewells]
         await asyncio.gather(*farewells)
 
+    async def settle(self) -> None:
+        """Wait until nothing is left of earlier configurations."""
+        await asyncio.gather(*self._retiring)
+
     async def close(self) -> None:
         """Stop listening, answer what was asked if the end was asked for, let go of everything."""
         async with self._changing:
@@ -223,7 +227,7 @@ class Server:
             for page in self._http.values():
                 page.close()
             await _leave(self._resources)
-            await asyncio.gather(*self._retiring)
+            await self.settle()
 
     # -- from one configuration to the next -----------------------------------------------------
 
@@ -231,6 +235,9 @@ class Server:
         """Read and change over, or raise and go on with what is running."""
         async with self._changing, self.clusters.kept():
             new = self._read()
+            if not self.is_worker:
+                for text in (*new.warnings, *new.remarks):
+                    log.warning("%s", text)
             opened = _Opened()
             try:
                 self._bind(new, opened, self._is_apart)

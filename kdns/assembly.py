@@ -101,6 +101,7 @@ class Block:
         self.beginnings: list[Callable[[], None]] = []
         self.farewells: list[Callable[[], Awaitable[None]]] = []
         self.warnings: list[str] = []
+        self.remarks: list[str] = []
         self.drops: list[Callable[[Iterable[Owner]], None]] = []
 
     def during(self, resource: AbstractAsyncContextManager[object]) -> None:
@@ -139,6 +140,10 @@ class Block:
     def warn(self, token: Token, text: str) -> None:
         """Tell the operator, at start and in ``kdns check``, of what is legal but wrong."""
         self.warnings.append(f"{token.path}:{token.line}: {text}")
+
+    def remark(self, token: Token, text: str) -> None:
+        """Tell of what is wrong on this machine, and may be right on another."""
+        self.remarks.append(f"{token.path}:{token.line}: {text}")
 
 
 class Setup(Protocol):

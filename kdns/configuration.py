@@ -176,6 +176,11 @@ class Configuration(Struct, frozen=True):
         """Return what is legal but wrong."""
         return list(chained.from_iterable(one.block.warnings for one in self.blocks))
 
+    @property
+    def remarks(self) -> list[str]:
+        """Return what is wrong on this machine."""
+        return list(chained.from_iterable(one.block.remarks for one in self.blocks))
+
 
 def build(corefile: Corefile, port: int, runtime: Runtime) -> Configuration:
     """Put a Corefile together; ``port`` is for zones without one.

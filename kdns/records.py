@@ -83,11 +83,11 @@ def _of(store: Store, authority: Authority, zone: Zone, owner: Name) -> Iterator
 def _owners(store: Store, authority: Authority, zone: Zone) -> Iterator[Name]:
     """Yield every name that may have records."""
     yield zone.origin
+    for special in (("ns", "dns"), ("dns-version",)):
+        yield names.of(*special) + zone.origin
     if zone.role == "reverse":
         yield from _reverse(store, zone)
         return
-    for special in (("ns", "dns"), ("dns-version",)):
-        yield names.of(*special) + zone.origin
     kind: Kind = "ServiceImport" if zone.role == "multicluster" else "Service"
     forms = [names.of("svc") + zone.origin]
     if authority.settings.short and zone.role == "cluster":

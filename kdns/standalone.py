@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kdns import configuration, kubernetes_block, network
+from kdns import configuration, network
 from kdns.assembly import Block, Runtime
 from kdns.chain import Address, Plugin, Serial
 from kdns.cluster import From
@@ -15,6 +15,7 @@ from kdns.configuration import Assembled, Configuration
 from kdns.corefile.directives import ORDER
 from kdns.corefile.keys import Key
 from kdns.corefile.syntax import Directive, Token
+from kdns.directives import kubernetes as kubernetes_block
 from kdns.errors import UsageError
 from kdns.kube.status import readiness
 from kdns.plugins import prometheus

@@ -1,7 +1,8 @@
 """``kdns check``: read a Corefile as the server would, and say what it comes to.
 
 Nothing is bound, followed or asked. Exit status 0 for a Corefile that can be run, 1 for one that
-cannot, and with ``--strict`` also for one with warnings.
+cannot, and with ``--strict`` also for one with warnings. What is only so on this machine, such as
+its resolv.conf, counts for nothing: the Corefile may be for another one.
 """
 
 import argparse
@@ -46,9 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     corefile = corefile_parser.load(arguments.corefile)
     read = configuration.build(corefile, arguments.port, DryRuntime())
     warnings = advice.of(read)
-    print("\n\n".join(_shown(one) for one in read.blocks) or "no server block: nothing to serve")
+    print("\n\n".join(map(_shown, read.blocks)))
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    for remark in read.remarks:
+        print(f"on this machine: {remark}", file=sys.stderr)
     return EXIT_WARNED if warnings and arguments.strict else EXIT_OK
 
 

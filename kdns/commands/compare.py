@@ -8,13 +8,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-from kdns import kubernetes_block
 from kdns.cluster import Cluster, Clusters
 from kdns.commands import source
 from kdns.commands.words import Number
 from kdns.compare import questions
 from kdns.compare.asking import Outcome, Plan, compare, sides
 from kdns.compare.questions import Read
+from kdns.directives import kubernetes as kubernetes_block
 from kdns.errors import UsageError
 from kdns.upstream import address
 from kdns.zone.authority import Authority

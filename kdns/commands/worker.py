@@ -1,7 +1,7 @@
 """One of the processes of ``multisocket``: a server whose cluster comes through a pipe.
 
-Started as ``python -m kdns.commands.worker FD`` by ``crew`` and by nobody else. It binds sockets of its own
-beside those of the others, and ends when its pipe does.
+Started as ``python -m kdns.commands.worker FD`` by ``crew`` and by nobody else. It binds sockets
+of its own beside those of the others, and ends when its pipe does.
 """
 
 import asyncio

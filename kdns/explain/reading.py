@@ -65,7 +65,7 @@ def _reverse(zone: str, question: Question) -> Reading:
 def _pod(zone: str, labels: Sequence[str]) -> Reading:
     match labels:
         case ():
-            return _made(zone, "none")
+            return _made(zone, "branch")
         case (namespace,):
             return _made(zone, "namespace", namespace)
         case (*_, label, namespace):
@@ -77,7 +77,7 @@ def _pod(zone: str, labels: Sequence[str]) -> Reading:
 def _service(zone: str, labels: Sequence[str], question: Question) -> Reading:
     match labels:
         case ():
-            return _made(zone, "none")
+            return _made(zone, "branch")
         case (namespace,):
             return _made(zone, "namespace", namespace)
         case (service, namespace):

@@ -61,7 +61,7 @@ class Reading(Struct, frozen=True):
     zone: str
     kind: str
     """``service``, ``port``, ``endpoint``, ``pod``, ``reverse``, ``topology``, ``namespace``,
-    ``apex`` or ``none``."""
+    ``apex``, ``branch`` (``svc`` or ``pod`` alone) or ``none``."""
     namespace: str = ""
     service: str = ""
     port: str = ""

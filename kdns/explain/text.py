@@ -104,7 +104,11 @@ def _read(reading: Reading | None, paint: Paint) -> Iterator[str]:
     parts = [f"{part} {getattr(reading, part)}" for part in _PARTS if getattr(reading, part)]
     if reading.kind == "reverse":
         parts.append("a reversed address")
-    kind = {"none": "no name that the zone can have", "apex": "the zone itself"}.get(reading.kind)
+    kind = {
+        "none": "no name that the zone can have",
+        "apex": "the zone itself",
+        "branch": "a branch of the zone",
+    }.get(reading.kind)
     short = ", short form" if reading.short else ""
     what = ", ".join(parts) or kind or reading.kind
     yield f"{paint('read as', _BOLD)} {what}, zone {reading.zone}{short}"

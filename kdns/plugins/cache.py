@@ -17,12 +17,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kdns.assembly import Block
-from kdns.caching import block as caching_block
-from kdns.caching.meters import DENIAL, SUCCESS, Counts, Meters
-from kdns.caching.settings import KUBEADM, MIN_TTL, Prefetch, Settings, Stale
-from kdns.caching.shelf import Entry, Key, Shelf, rounded
 from kdns.chain import Answer, Handler, Relay, Request, Response
 from kdns.corefile.syntax import Directive
+from kdns.directives.caching import block as caching_block
+from kdns.directives.caching.meters import DENIAL, SUCCESS, Counts, Meters
+from kdns.directives.caching.settings import KUBEADM, MIN_TTL, Prefetch, Settings, Stale
+from kdns.directives.caching.shelf import Entry, Key, Shelf, rounded
 from kdns.errors import KdnsError, UpstreamError
 from kdns.kube.owners import Owner
 from kdns.metrics import Metrics

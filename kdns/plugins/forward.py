@@ -1,6 +1,6 @@
 """``forward``: asks upstream resolvers about every name in its zone.
 
-Whom and how is ``kdns.forward_block``; the asking itself is ``kdns.upstream``.
+Whom and how is ``kdns.directives.forward``; the asking itself is ``kdns.upstream``.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from typing import TypeAlias
 from prometheus_client import Metric
 from prometheus_client.registry import Collector
 
-from kdns import forward_block
 from kdns.assembly import Block
 from kdns.chain import Answer, Handler, Plugin, Relay, Request
 from kdns.chain import Response as Reply
 from kdns.corefile.mnemonics import RCODES
 from kdns.corefile.syntax import Directive
-from kdns.forward_block import Rules, Wanted
+from kdns.directives import forward as forward_block
+from kdns.directives.forward import Rules, Wanted
 from kdns.metrics import Metrics
 from kdns.upstream import certificates
 from kdns.upstream.address import Upstream

@@ -2,7 +2,7 @@
 
 Turns the outcome of a look-up into a response: the SOA and the reason of a negative one, the rest
 of an alias, the CNAME of a completed short name. The look-up itself is ``kdns.zone``, the reading
-of the directive ``kdns.kubernetes_block``.
+of the directive ``kdns.directives.kubernetes``.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from kdns import kubernetes_block
 from kdns.assembly import Block
 from kdns.chain import MAX_DEPTH, Answer, Handler, Plugin, Relay, Request, Response, Serial, again
 from kdns.corefile.syntax import Directive
+from kdns.directives import kubernetes as kubernetes_block
 from kdns.errors import UpstreamError
 from kdns.kube.owners import SYNC
 from kdns.kube.store import Store

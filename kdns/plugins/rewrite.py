@@ -1,7 +1,7 @@
 """``rewrite``: changes questions on their way in, and responses so that nobody notices.
 
-What the rules do is ``kdns.rewriting``. Here the following handlers are asked, and the response
-becomes one to the question that the client sent.
+What the rules do is ``kdns.directives.rewriting``. Here the following handlers are asked, and the
+response becomes one to the question that the client sent.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,19 @@ from msgspec.structs import replace
 from kdns.assembly import Block
 from kdns.chain import MAX_DEPTH, Answer, Dropped, Handler, Plugin, Relay, Request, Response, again
 from kdns.corefile.syntax import Directive
+from kdns.directives.rewriting import reading
+from kdns.directives.rewriting.options import Options, Peers, undone
+from kdns.directives.rewriting.revisions import (
+    BadName,
+    Draft,
+    Redirect,
+    redirected,
+    redirection,
+    revised,
+)
+from kdns.directives.rewriting.rules import Outcome, Rule, reasked, rewrite
 from kdns.errors import UpstreamError
 from kdns.kube.owners import Owner
-from kdns.rewriting import reading
-from kdns.rewriting.options import Options, Peers, undone
-from kdns.rewriting.revisions import BadName, Draft, Redirect, redirected, redirection, revised
-from kdns.rewriting.rules import Outcome, Rule, reasked, rewrite
 from kdns.wire import codes, relay
 from kdns.wire.message import Sections
 from kdns.wire.query import HEADER, Query

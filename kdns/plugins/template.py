@@ -1,6 +1,6 @@
 """``template``: answers with records that a template makes out of the question.
 
-Which template answers is ``kdns.templating``, the language ``kdns.gotemplate``; the records are
+Which template answers is ``kdns.directives.templating``, the language ``kdns.directives.gotemplate``; the records are
 read by ``kdns.presentation``. What needs no query to be found wrong is refused at start.
 """
 
@@ -23,17 +23,17 @@ from kdns.chain import (
 )
 from kdns.corefile import values
 from kdns.corefile.syntax import Directive, Line, Token
+from kdns.directives.gotemplate.check import Uses, check
+from kdns.directives.gotemplate.execute import execute
+from kdns.directives.gotemplate.nodes import Text, written
+from kdns.directives.gotemplate.parser import parse
+from kdns.directives.gotemplate.values import Composite, TemplateFailure
+from kdns.directives.templating.data import PRIVATE, SHAPE, class_text, data, type_text
+from kdns.directives.templating.rules import Match, Pattern, Section, Source, Template, matched
 from kdns.errors import UpstreamError
-from kdns.gotemplate.check import Uses, check
-from kdns.gotemplate.execute import execute
-from kdns.gotemplate.nodes import Text, written
-from kdns.gotemplate.parser import parse
-from kdns.gotemplate.values import Composite, TemplateFailure
 from kdns.kube.owners import Owner
 from kdns.metrics import Metrics
 from kdns.presentation.record import read_record
-from kdns.templating.data import PRIVATE, SHAPE, class_text, data, type_text
-from kdns.templating.rules import Match, Pattern, Section, Source, Template, matched
 from kdns.wire import codes, names, relay
 from kdns.wire.message import MAX_EDE_TEXT, Ede, Sections
 from kdns.wire.names import ROOT

@@ -71,8 +71,8 @@ def _ipv6(octets: bytes) -> str:
 
 
 def _name(octets: bytes) -> str:
-    if names.skip(octets, 0) != len(octets):
-        raise ValueError("octets after the name")
+    if names.skip(octets, 0) != len(octets) or len(octets) > names.MAX_NAME:
+        raise ValueError("not one name")
     return names.to_text(octets)
 
 
@@ -98,7 +98,15 @@ def _numbered(count: int) -> _Form:
     return lambda octets: f"{_numbers(octets, count, _NUMBER)} {_name(octets[before:])}"
 
 
+def _two_strings(octets: bytes) -> str:
+    if len(octets) < _NUMBER or len(octets) != _NUMBER + octets[0] + octets[1 + octets[0]]:
+        raise ValueError("not two strings")
+    return _strings(octets)
+
+
 def _strings(octets: bytes) -> str:
+    if not octets:
+        raise ValueError("no string")
     found, at = [], 0
     while at < len(octets):
         end = at + 1 + octets[at]
@@ -118,6 +126,6 @@ _FORMS: Mapping[int, _Form] = MappingProxyType(
         codes.MX: _numbered(1),
         codes.SRV: _numbered(_SRV_NUMBERS),
         codes.TXT: _strings,
-        codes.HINFO: _strings,
+        codes.HINFO: _two_strings,
     }
 )

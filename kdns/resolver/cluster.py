@@ -6,11 +6,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from types import TracebackType
 from typing import Self, Unpack
 
-from kdns import kubernetes_block, standalone
+from kdns import standalone
 from kdns.app import Server
 from kdns.chain import Address
 from kdns.cluster import FromObjects
 from kdns.configuration import Assembled
+from kdns.directives import kubernetes as kubernetes_block
 from kdns.errors import UsageError
 from kdns.kube.manifests.memory import MemorySource, Written
 from kdns.resolver import places, sources

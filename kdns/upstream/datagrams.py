@@ -8,6 +8,7 @@ section 9.2). Knows no second upstream.
 
 import asyncio
 import socket
+from collections.abc import Awaitable
 
 from kdns.upstream.address import Upstream
 from kdns.upstream.counts import Counts
@@ -31,8 +32,8 @@ class Datagrams:
         self._deadlines = Deadlines()
         self._pool: Pool[_Port] = Pool(settings, max_uses=MAX_USES, shuffled=True)
 
-    async def ask(self, asked: Question, until: float) -> bytes:
-        """Return the response to a question, or raise OSError or UpstreamError.
+    def ask(self, asked: Question, until: float) -> Awaitable[bytes]:
+        """Return the response to a question; it, or this, raises OSError or UpstreamError.
 
         ``until`` is in the time of the event loop.
         """
@@ -43,10 +44,7 @@ class Datagrams:
             port = self._open(loop)
         else:
             self._counts.reused["udp"] += 1
-        try:
-            return await port.ask(asked, self._deadlines, until)
-        finally:
-            self._pool.give_back(port, loop.time())
+        return port.ask(asked, self._pool, self._deadlines, until)
 
     def close(self) -> None:
         """Close all sockets."""
@@ -63,9 +61,8 @@ class _Port(Channel):
     """A connected UDP socket."""
 
     def __init__(self, bound: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop.time())
+        super().__init__(loop)
         self._socket = bound
-        self._loop = loop
         loop.add_reader(bound, self._read)
 
     def send(self, message: bytes) -> None:

@@ -7,7 +7,7 @@ id tells the responses apart.
 import asyncio
 from abc import ABC, abstractmethod
 from secrets import randbelow, token_bytes
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 from kdns.errors import UpstreamError
 from kdns.upstream.deadlines import Deadlines
@@ -22,10 +22,11 @@ _ID = 2
 class Channel(ABC):
     """A socket to an upstream."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self.waiting: dict[bytes, tuple[Question, asyncio.Future[bytes]]] = {}
         """By the id of the query."""
-        self.made = self.used = now
+        self.made = self.used = loop.time()
         self.uses = 0
         self.retired = False
         """Whether no more questions are to be asked here."""
@@ -42,13 +43,18 @@ class Channel(ABC):
     def mismatched(self, future: "asyncio.Future[bytes]") -> None:
         """Decide about a response with the right id that is to another question."""
 
-    async def ask(self, asked: Question, deadlines: Deadlines, until: float) -> bytes:
-        """Send a query and wait for its response, until a time of the event loop."""
+    async def ask(
+        self, asked: Question, pool: "Pool[Self]", deadlines: Deadlines, until: float
+    ) -> bytes:
+        """Send a query, wait for its response until a time of the event loop, go back to the pool.
+
+        Raises OSError or UpstreamError where none comes.
+        """
         # RFC 5452 section 9.2: the id is not to be guessed.
         message_id = token_bytes(_ID)
         while message_id in self.waiting:
             message_id = token_bytes(_ID)
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes] = self._loop.create_future()
         self.waiting[message_id] = (asked, future)
         self.uses += 1
         try:
@@ -61,6 +67,7 @@ class Channel(ABC):
             raise
         finally:
             del self.waiting[message_id]
+            pool.give_back(self, self._loop.time())
 
     def arrived(self, message: bytes) -> None:
         """Hand a message to whoever waits for it, if anybody does."""
@@ -94,7 +101,9 @@ class Pool(Generic[_C]):
 
         ``shuffled`` takes any idle one, not the last that was used: its port is not to be guessed.
         """
-        self._settings = settings
+        self._expire = settings.expire
+        self._max_age = settings.max_age
+        self._max_idle = settings.max_idle
         self._max_uses = max_uses
         self._shuffled = shuffled
         self._open: set[_C] = set()
@@ -135,8 +144,7 @@ class Pool(Generic[_C]):
             channel.retired = True
         if channel.waiting:
             return
-        most = self._settings.max_idle
-        if channel.retired or (most and len(self._idle) >= most):
+        if channel.retired or (self._max_idle and len(self._idle) >= self._max_idle):
             self._close(channel)
         else:
             self._idle.append(channel)
@@ -154,12 +162,9 @@ class Pool(Generic[_C]):
         self._idle.clear()
 
     def _usable(self, channel: _C, now: float) -> bool:
-        settings = self._settings
-        return (
-            not channel.retired
-            and now - channel.used <= settings.expire
-            and not (settings.max_age and now - channel.made > settings.max_age)
-        )
+        if channel.retired or now - channel.used > self._expire:
+            return False
+        return not self._max_age or now - channel.made <= self._max_age
 
     def _close(self, channel: _C) -> None:
         if channel in self._open:  # or all was closed, and who waited there heard of it later
@@ -168,7 +173,7 @@ class Pool(Generic[_C]):
 
     def _arm(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(max(self._settings.expire, 1.0), self._sweep)
+        self._timer = loop.call_later(max(self._expire, 1.0), self._sweep)
 
     def _sweep(self) -> None:
         """Close what was idle for too long."""

@@ -5,6 +5,7 @@ Knows no second upstream.
 
 import asyncio
 import ssl
+from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -62,11 +63,8 @@ class Streams:
         self._pool.close()
         self._deadlines.close()
 
-    async def _ask(self, connection: "_Connection", asked: Question, until: float) -> bytes:
-        try:
-            return await connection.ask(asked, self._deadlines, until)
-        finally:
-            self._pool.give_back(connection, asyncio.get_running_loop().time())
+    def _ask(self, connection: "_Connection", asked: Question, until: float) -> Awaitable[bytes]:
+        return connection.ask(asked, self._pool, self._deadlines, until)
 
     async def _take(self, until: float) -> "_Connection | None":
         """Return a connection that was opened before; None where one is to be opened."""
@@ -105,7 +103,7 @@ class Streams:
         upstream, source = self._upstream, self._settings.source
         name = None if self._context is None else upstream.name or upstream.host
         _, connection = await loop.create_connection(
-            lambda: _Connection(loop.time()),
+            lambda: _Connection(loop),
             upstream.host,
             upstream.port,
             ssl=self._context,
@@ -132,8 +130,8 @@ def _tell(waiting: "asyncio.Future[_Connection]", task: "asyncio.Task[_Connectio
 class _Connection(Channel, asyncio.Protocol):
     """A connection over which messages go, each after its length (RFC 1035 section 4.2.2)."""
 
-    def __init__(self, now: float) -> None:
-        super().__init__(now)
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
 

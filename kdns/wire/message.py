@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kdns.wire import codes
-from kdns.wire.names import Name
+from kdns.wire.names import ROOT, Name
 from kdns.wire.query import (
     AA,
     CD,
@@ -21,6 +21,7 @@ from kdns.wire.query import (
     MIN_UDP_SIZE,
     OPCODE_SHIFT,
     QR,
+    QUESTION_TAIL,
     RA,
     RD,
     TC,
@@ -32,7 +33,10 @@ from kdns.wire.records import SOA_SERIAL_FROM_END, Record
 MAX_UDP_PAYLOAD = 65_507
 """Octets of the largest UDP payload over IPv4, whatever a client says that it takes."""
 MAX_TCP_MESSAGE = 65_535
-_MAX_POINTER = 0x3FFF
+_ID = 2
+"""Octets of the id, which is stamped on when a message is sent."""
+_POINTER, _MAX_POINTER = 0xC000, 0x3FFF
+_POINTER_TO_QUESTION = (_POINTER | HEADER.size).to_bytes(2)
 _FIXED = Layout("!HHIH")
 _OPTION = Layout("!HH")
 # Options that come back as they were sent; all others are not ours to repeat.
@@ -117,7 +121,7 @@ def write(
     writes all addresses into a message that shows some of them, so that others can be shown later.
     """
     options = _opt(query.edns, sections) if query.edns is not None else b""
-    records = (*sections.answer, *sections.authority, *sections.additional)
+    records = sections.answer + sections.authority + sections.additional
     writer = _Writer(query.question)
     for record in records:
         writer.add(record)
@@ -130,29 +134,27 @@ def write(
         kept = writer.fitting(limit - len(options))
     truncated = sections.truncated or kept < len(records)
     flags = _flags(query, sections, truncated=truncated, recursion=recursion)
-    header = HEADER.pack(0, flags, 1, *_counts(sections, kept, extra=1 if options else 0))[2:]
-    return _message(header, writer, sections, kept, options)
+    counts = _counts(sections, kept, extra=1 if options else 0)
+    HEADER.pack_into(writer.out, 0, 0, flags, 1, *counts)
+    return _message(writer, sections, kept, options)
 
 
-def _message(
-    header: bytes, writer: "_Writer", sections: Sections, kept: int, options: bytes
-) -> Message:
-    """Cut what was written into pieces. The header lacks its id, so offsets shift by two."""
+def _message(writer: "_Writer", sections: Sections, kept: int, options: bytes) -> Message:
+    """Cut what was written into pieces. They lack the id, so offsets shift by two."""
     out, starts = writer.out, writer.starts
-    body = HEADER.size
     end = starts[kept]
-    first, count = _rotating(sections.answer, starts)
     serial_at = _serial_at(sections, starts, kept)
+    first, count = _rotating(sections.answer, starts)
     if count and first < kept and not serial_at:
         return Message(
-            header + bytes(out[body : starts[first]]),
+            bytes(out[_ID : starts[first]]),
             bytes(out[starts[first] : starts[first + count]]),
             starts[first + 1] - starts[first],
             min(count, kept - first),
             bytes(out[starts[first + count] : max(end, starts[first + count])]) + options,
             serial_at,
         )
-    return Message(header + bytes(out[body:end]) + options, serial_at=serial_at)
+    return Message(bytes(out[_ID:end]) + options, serial_at=serial_at)
 
 
 def _rotating(answer: Sequence[Record], starts: list[int]) -> tuple[int, int]:
@@ -167,24 +169,21 @@ def _rotating(answer: Sequence[Record], starts: list[int]) -> tuple[int, int]:
         return 0, 0
     first = len(answer) - 1
     last = answer[first]
-    size = starts[first + 1] - starts[first]
-    while (
-        first and _same_set(answer[first - 1], last) and starts[first] - starts[first - 1] == size
-    ):
+    rtype, owner, size = last.rtype, last.owner, starts[first + 1] - starts[first]
+    while first and starts[first] - starts[first - 1] == size:
+        before = answer[first - 1]
+        if before.rtype != rtype or before.owner != owner:
+            break
         first -= 1
     count = len(answer) - first
     return (first, count) if count > 1 else (0, 0)
 
 
-def _same_set(one: Record, other: Record) -> bool:
-    return one.rtype == other.rtype and one.owner == other.owner
-
-
 def _serial_at(sections: Sections, starts: list[int], kept: int) -> int:
     """Offset of a SOA's serial in the message without its id."""
-    for index, record in enumerate((*sections.answer, *sections.authority)):
+    for index, record in enumerate(sections.answer + sections.authority):
         if record.rtype == codes.SOA and index < kept:
-            return starts[index + 1] - SOA_SERIAL_FROM_END - 2
+            return starts[index + 1] - SOA_SERIAL_FROM_END - _ID
     return 0
 
 
@@ -240,25 +239,30 @@ class _Writer:
         self.out = bytearray(HEADER.size) + question
         self.starts = [len(self.out)]
         """Where each record begins, and after the last one where it ends."""
+        self._asked = question[:-QUESTION_TAIL]
         self._offsets: dict[bytes, int] = {}
-        self._remember(question[:-4], HEADER.size)
+        """Where suffixes stand. Most answers need none of them: their owners are the question."""
 
     def add(self, record: Record) -> None:
         """Append one record."""
-        out = self.out
-        self._name(record.owner)
-        length_at = len(out) + _FIXED.size - 2
-        out += _FIXED.pack(record.rtype, record.rclass, record.ttl, len(record.rdata))
+        out, owner, rdata = self.out, record.owner, record.rdata
+        if owner == self._asked != ROOT:
+            out += _POINTER_TO_QUESTION
+        else:
+            self._name(owner)
+        out += _FIXED.pack(record.rtype, record.rclass, record.ttl, len(rdata))
         if record.targets:
+            begin = len(out)
             for target in record.targets:
                 self._name(target)
-            out += record.rdata
-            out[length_at : length_at + 2] = (len(out) - length_at - 2).to_bytes(2)
+            out += rdata
+            out[begin - 2 : begin] = (len(out) - begin).to_bytes(2)
         else:
             if record.rtype == codes.SRV:
                 # The target is spelled out, but the additional section may point at it.
-                self._remember(record.rdata[6:], len(out) + 6)
-            out += record.rdata
+                self._known()
+                self._remember(rdata[6:], len(out) + 6)
+            out += rdata
         self.starts.append(len(out))
 
     def fitting(self, room: int) -> int:
@@ -269,18 +273,25 @@ class _Writer:
         return kept
 
     def _name(self, name: Name) -> None:
-        at = 0
+        offsets, at = self._known(), 0
         while name[at]:
-            offset = self._offsets.get(name[at:])
+            offset = offsets.get(name[at:])
             if offset is not None:
-                self._remember(name[:at] + b"\0", len(self.out), suffix=name[at:])
-                self.out += name[:at] + (0xC000 | offset).to_bytes(2)
+                if at:
+                    self._remember(name[:at] + ROOT, len(self.out), suffix=name[at:])
+                self.out += name[:at] + (_POINTER | offset).to_bytes(2)
                 return
             at += 1 + name[at]
         self._remember(name, len(self.out))
         self.out += name
 
-    def _remember(self, name: Name, start: int, suffix: bytes = b"\0") -> None:
+    def _known(self) -> dict[bytes, int]:
+        """Return the offsets, the question's among them from the first need on."""
+        if not self._offsets:
+            self._remember(self._asked, HEADER.size)
+        return self._offsets
+
+    def _remember(self, name: Name, start: int, suffix: bytes = ROOT) -> None:
         """Note where each suffix of a name stands; ``suffix`` was written before."""
         at = 0
         while name[at] and start + at <= _MAX_POINTER:

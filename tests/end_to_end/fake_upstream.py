@@ -13,7 +13,7 @@ import dns.rcode
 import dns.rrset
 
 from kdns.chain import Answer, Handler, Relay, Request, Response, Transport
-from kdns.forward_block import Rules
+from kdns.directives.forward import Rules
 from kdns.metrics import Metrics
 from kdns.plugins.forward import Forward, refuse
 from kdns.upstream.address import Upstream

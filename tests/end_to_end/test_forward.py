@@ -8,7 +8,7 @@ import dns.rrset
 import pytest
 
 from kdns.chain import Answer, Relay, Request, Response, Transport
-from kdns.forward_block import Rules
+from kdns.directives.forward import Rules
 from kdns.metrics import Metrics
 from kdns.plugins.forward import Forward, refuse
 from kdns.server.eager import start

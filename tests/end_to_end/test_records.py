@@ -102,6 +102,8 @@ def test_nsd_answers_as_kdns_for_every_record(
     assert len(pairs) > 100
     assert "10-244-5-5.data.pod.cluster.local." in owners
     assert "dual.default.cluster.local." in owners
+    servers = {one["data"] for zone in listed for one in zone["records"] if one["rtype"] == "NS"}
+    assert servers <= owners
 
 
 def test_every_zone_has_a_file_and_a_clause(tmp_path: Path) -> None:

@@ -3,27 +3,27 @@
 import asyncio
 import re
 import signal
+import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
 
 import dns.message
-import dns.rcode
 import pytest
 from msgspec import Struct, structs
 
 from kdns.testing import FakeApiServer
-from tests.cluster import ede, rcode
+from tests.cluster import ede, lines, rcode
 from tests.end_to_end.cluster import endpoint_slice, namespace, service
 from tests.end_to_end.corefiles import Upstream, free_port, page, running, upstream
 from tests.end_to_end.running import Kdns
 
 TIMEOUT = 15.0
 """Seconds that a client waits for its answer, on a machine that may be busy. It asks once."""
-DONE = r"Reloading complete$|the old configuration stays"
+DONE = r"Reloading complete$|the old configuration stays.*"
 SLOW = 0.3
 """Seconds that an upstream takes: at every change some queries wait for one."""
 
@@ -301,9 +301,7 @@ def test_no_query_is_lost_while_the_corefile_changes_every_second(
 
 
 @pytest.mark.timeout(120)
-def test_no_datagram_is_lost_while_addresses_come_and_go(
-    setting: Setting, tmp_path: Path
-) -> None:
+def test_no_datagram_is_lost_while_addresses_come_and_go(setting: Setting, tmp_path: Path) -> None:
     async def test(resolver: Upstream) -> None:
         began = structs.replace(setting, upstream=str(resolver))
         with _served(began, tmp_path) as (server, corefile):
@@ -357,3 +355,72 @@ def test_reloading_over_and_over_costs_neither_memory_nor_files(
     (_, _), (files, memory), (files_after, memory_after) = sizes
     assert files_after == files
     assert memory_after - memory < 2048, sizes
+
+
+# -- one change at a time -----------------------------------------------------------------------
+
+
+def _query(name: str) -> bytes:
+    return dns.message.make_query(name, "A").to_wire()
+
+
+@contextmanager
+def _waiting(port: int, resolver: Upstream) -> Iterator[list[Callable[[], bytes]]]:
+    """Ask over UDP and over TCP what the upstream is slow to answer; yield how to get replies."""
+    query = _query("slow.example.org.")
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
+        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as stream,
+    ):
+        client.settimeout(TIMEOUT)
+        before = len(resolver.asked)
+        client.sendto(query, ("127.0.0.1", port))
+        stream.sendall(len(query).to_bytes(2) + query)
+        resolver.wait_for(before + 2)
+        yield [lambda: client.recv(512), lambda: stream.recv(512)[2:]]
+
+
+CHANGES: dict[str, Callable[[Setting, Upstream], object]] = {
+    "another upstream": lambda setting, other: structs.replace(setting, upstream=str(other)),
+    "another port": lambda setting, _: structs.replace(setting, port=free_port()),
+    "another address": lambda setting, _: structs.replace(setting, bind="127.0.0.1"),
+    "no forwarding": lambda setting, _: str(setting).replace("forward .", "forward nowhere."),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_queries_that_wait_at_a_change_are_answered(
+    setting: Setting, tmp_path: Path, change: Callable[[Setting, Upstream], object]
+) -> None:
+    with upstream("192.0.2.1") as first, upstream("192.0.2.2") as other:
+        began = structs.replace(setting, upstream=str(first))
+        with _served(began, tmp_path) as (server, corefile):
+            first.delay = 1.0
+            with _waiting(server.port, first) as replies:
+                assert "complete" in corefile.change(change(began, other))
+                for reply in replies:
+                    answer = dns.message.from_wire(reply())
+                    assert lines(answer.answer) == {"slow.example.org. 60 A 192.0.2.1"}
+        assert first.asked.count("slow.example.org.") == 2, "nobody had to ask again"
+
+
+def test_reload_notices_the_corefile_and_what_it_imports(setting: Setting, tmp_path: Path) -> None:
+    custom = tmp_path / "custom"
+    custom.mkdir()
+    watched = structs.replace(setting, reload="2s 0s", blocks="import custom/*.server")
+    with _served(watched, tmp_path) as (server, corefile):
+        assert rcode(server.ask("web.example. A")) == "SERVFAIL"
+        (custom / "a.server").write_text(
+            f"example:{setting.port} {{\n hosts {{\n 192.0.2.9 web.example\n }}\n}}\n"
+        )
+        assert "complete" in corefile.changed()
+        assert lines(server.ask("web.example. A").answer) == {"web.example. 3600 A 192.0.2.9"}
+        (custom / "a.server").write_text("example {")
+        assert "a.server:1: " in corefile.changed()
+        assert lines(server.ask("web.example. A").answer) == {"web.example. 3600 A 192.0.2.9"}
+        failed = _counts(setting)["coredns_reload_failed_total"]
+        (custom / "a.server").unlink()
+        assert "complete" in corefile.changed()
+        assert rcode(server.ask("web.example. A")) == "SERVFAIL"
+
+    assert failed == 1

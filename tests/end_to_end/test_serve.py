@@ -232,7 +232,7 @@ def test_a_port_in_use_is_an_error(demo: Kdns) -> None:
 
 USAGE = {
     "no source": ([], 1, "expected --manifests PATH"),
-    "no such option": (["--manifest", "x"], 2, "unrecognized arguments: --manifest x"),
+    "no such option": (["--manifest", "x"], 2, "unrecognized arguments: --manifest"),
     "port": (["-p", "70000"], 2, "expected 0 to 65535, not '70000'"),
     "ttl": (["--ttl", "-1"], 2, "expected 0 to 3600, not '-1'"),
     "bind": (["--manifests", DEMO, "--bind", "localhost"], 1, "expected an IP address"),

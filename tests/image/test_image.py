@@ -66,7 +66,7 @@ def container(
 def test_it_answers_on_port_53_and_its_pages_are_where_the_probes_look(
     container: Container,
 ) -> None:
-    assert container.output[-2:][0] == f"kdns-{VERSION}"
+    assert f"kdns-{VERSION}" in container.output
     for transport in ("+notcp", "+tcp"):
         assert container.dig(transport, "+short", "db.default.svc.cluster.local").count("10.") == 3
     assert container.get(8080, "/health") == "OK"

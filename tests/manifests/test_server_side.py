@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kdns import cli
 from tests.controlplane.client import Client, Json, Refused
 from tests.controlplane.plane import ControlPlane
 from tests.manifests.applying import (
@@ -22,7 +23,8 @@ from tests.manifests.applying import (
 
 BESIDE_COREDNS = [name for name in BUILDS if name != "base"]
 RESTRICTED = "restricted"
-BASE, COMPONENT = "base", "components/pods-verified"
+BASE = "base"
+VERIFIED, CUSTOM = "components/pods-verified", "components/coredns-custom"
 
 
 @pytest.fixture
@@ -43,6 +45,16 @@ def _versions(api: Client) -> dict[str, str]:
 def _workload(items: list[Json]) -> Json:
     [found] = [item for item in items if item["kind"] in {"Deployment", "DaemonSet"}]
     return found
+
+
+@pytest.mark.parametrize("folder", BUILDS)
+def test_the_corefile_is_one_without_warnings(folder: str, tmp_path: Path) -> None:
+    found = [item for item in built(folder) if item["kind"] == "ConfigMap"]
+    for item in found:
+        path = tmp_path / "Corefile"
+        path.write_text(item["data"]["Corefile"])
+        assert cli.main(["check", "--strict", str(path)]) == 0
+    assert found or folder in {"overlays/replace", "overlays/autoscaled"}
 
 
 @pytest.mark.parametrize("folder", BUILDS)
@@ -160,10 +172,25 @@ def _try_pod(api: Client, namespace: str, items: list[Json]) -> None:
 
 
 def test_the_component_for_verified_pods_adds_one_rule(tmp_path: Path) -> None:
-    folders = {word: os.path.relpath(MANIFESTS / word, tmp_path) for word in (BASE, COMPONENT)}
-    text = f"resources: [{folders[BASE]}]\ncomponents: [{folders[COMPONENT]}]\n"
-    (tmp_path / "kustomization.yaml").write_text(text)
     rules = one(built(BASE), "ClusterRole")["rules"]
 
     more = {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"]}
-    assert one(built(tmp_path), "ClusterRole")["rules"] == [*rules, more]
+    assert one(_with(tmp_path, VERIFIED), "ClusterRole")["rules"] == [*rules, more]
+
+
+def test_the_component_for_custom_files_is_taken_and_needs_no_such_config_map(
+    coredns: Client, tmp_path: Path
+) -> None:
+    deployment = one(_with(tmp_path, CUSTOM, "overlays/replace"), "Deployment")
+    [volume] = [v for v in deployment["spec"]["template"]["spec"]["volumes"] if "custom" in str(v)]
+
+    assert volume["configMap"] == {"name": "coredns-custom", "optional": True}
+    apply(coredns, deployment, dry_run=True)
+
+
+def _with(folder: Path, component: str, base: str = BASE) -> list[Json]:
+    """Build with a component, as somebody does who has these manifests beside their own."""
+    there, more = (os.path.relpath(MANIFESTS / word, folder) for word in (base, component))
+    text = f"resources: [{there}]\ncomponents: [{more}]\n"
+    (folder / "kustomization.yaml").write_text(text)
+    return built(folder)

@@ -12,13 +12,13 @@ import dns.rdatatype
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kdns.gotemplate.check import check
-from kdns.gotemplate.execute import execute
-from kdns.gotemplate.nodes import Text, written
-from kdns.gotemplate.parser import parse
-from kdns.gotemplate.values import Composite, Short, TemplateFailure
+from kdns.directives.gotemplate.check import check
+from kdns.directives.gotemplate.execute import execute
+from kdns.directives.gotemplate.nodes import Text, written
+from kdns.directives.gotemplate.parser import parse
+from kdns.directives.gotemplate.values import Composite, Short, TemplateFailure
+from kdns.directives.templating.data import SHAPE
 from kdns.presentation.record import read_record
-from kdns.templating.data import SHAPE
 
 QUESTION = Composite("*dns.Question", {"Name": "A.", "Qtype": Short(1), "Qclass": Short(1)})
 DATA = Composite(

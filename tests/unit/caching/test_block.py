@@ -2,8 +2,8 @@
 
 import pytest
 
-from kdns.caching import block as caching_block
-from kdns.caching.settings import Bounds, Prefetch, Settings, Stale
+from kdns.directives.caching import block as caching_block
+from kdns.directives.caching.settings import Bounds, Prefetch, Settings, Stale
 from kdns.errors import CorefileError
 from kdns.wire import names
 from kdns.wire.names import ROOT, Name

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdns.caching.shelf import LEAST_CAPACITY, OCTETS, Entry, Key, Shelf, rounded
 from kdns.chain import Answer
+from kdns.directives.caching.shelf import LEAST_CAPACITY, OCTETS, Entry, Key, Shelf, rounded
 from kdns.kube.owners import EVERYTHING, Owner
 from kdns.wire import codes, names, relay
 from kdns.wire.kept import Kept

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from kdns.gotemplate.check import Fields, ListOf, check
-from kdns.gotemplate.parser import parse
+from kdns.directives.gotemplate.check import Fields, ListOf, check
+from kdns.directives.gotemplate.parser import parse
 
 QUESTION = Fields(".Question", {"Name": "string", "Qtype": "number"})
 SHAPE = Fields(

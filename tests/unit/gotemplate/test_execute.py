@@ -2,10 +2,10 @@
 
 import pytest
 
-from kdns.gotemplate.execute import MAX_STEPS, MAX_TEXT, execute
-from kdns.gotemplate.formatting import MAX_WIDTH
-from kdns.gotemplate.parser import parse
-from kdns.gotemplate.values import Composite, Short, TemplateFailure, Unsigned
+from kdns.directives.gotemplate.execute import MAX_STEPS, MAX_TEXT, execute
+from kdns.directives.gotemplate.formatting import MAX_WIDTH
+from kdns.directives.gotemplate.parser import parse
+from kdns.directives.gotemplate.values import Composite, Short, TemplateFailure, Unsigned
 
 QUESTION = Composite("*dns.Question", {"Name": "IP-10.example.org.", "Qtype": Short(1)})
 DATA = Composite(

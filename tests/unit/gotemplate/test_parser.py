@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from kdns.gotemplate.nodes import written
-from kdns.gotemplate.parser import parse
+from kdns.directives.gotemplate.nodes import written
+from kdns.directives.gotemplate.parser import parse
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import dns.message
 import pytest
 from msgspec.structs import replace
 
-from kdns import kubernetes_block
 from kdns.chain import Answer, Plugin, Relay, Request, Response
 from kdns.cluster import Cluster
+from kdns.directives import kubernetes as kubernetes_block
 from kdns.errors import CorefileError
 from kdns.kube.changes import Apply, Init, InitDone
 from kdns.kube.objects import Namespace, Object, Pod

@@ -12,8 +12,8 @@ import pytest
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kdns.caching import block as caching_block
 from kdns.chain import FIXED, Answer, Relay, Request, Response, Transport
+from kdns.directives.caching import block as caching_block
 from kdns.errors import UpstreamError
 from kdns.kube.owners import EVERYTHING
 from kdns.metrics import Metrics

@@ -8,11 +8,11 @@ import dns.message
 import dns.rdatatype
 import pytest
 
-from kdns import forward_block
 from kdns.assembly import Block
 from kdns.chain import Answer, Handler, Relay, Response
+from kdns.directives import forward as forward_block
+from kdns.directives.forward import UNLIMITED, Rules, Wanted
 from kdns.errors import CorefileError
-from kdns.forward_block import UNLIMITED, Rules, Wanted
 from kdns.plugins import forward
 from kdns.upstream import resolvconf
 from kdns.upstream.address import Upstream
@@ -299,7 +299,7 @@ def test_a_stub_that_is_this_server_is_replaced_by_the_resolvers_behind_it(stub:
 
     assert forward_block.upstreams(wanted, made) == ([Upstream(ANYONE)], "")
     ours = f"127.0.0.53:53 of {stub} is this server itself"
-    assert made.warnings == [f"Corefile:2: {ours}: the resolvers of {real} are asked instead"]
+    assert made.remarks == [f"Corefile:2: {ours}: the resolvers of {real} are asked instead"]
 
 
 def test_where_nothing_is_behind_it_forwarding_fails_and_says_so(stub: Path) -> None:
@@ -307,7 +307,7 @@ def test_where_nothing_is_behind_it_forwarding_fails_and_says_so(stub: Path) -> 
 
     failed = f"127.0.0.53:53 of {stub} is this server itself"
     assert forward_block.upstreams(wanted, made) == ([], failed)
-    [warning] = made.warnings
+    [warning] = made.remarks
     assert f"{failed}: what would be forwarded is answered SERVFAIL; name other" in warning
 
 
@@ -316,7 +316,7 @@ def test_of_several_only_those_that_are_this_server_are_left_out(stub: Path) -> 
     made, wanted = _placed(stub)
 
     assert forward_block.upstreams(wanted, made) == ([Upstream(ANYONE)], "")
-    assert made.warnings == [
+    assert made.remarks == [
         f"Corefile:2: 127.0.0.1:53, [::1]:53 of {stub} is this server itself: it is not asked"
     ]
 

@@ -6,12 +6,19 @@ import pytest
 
 from kdns.corefile.regex import compiled
 from kdns.corefile.syntax import Token
+from kdns.directives.rewriting import reading
+from kdns.directives.rewriting.matching import Exact, Prefix, Regex, Substring, Suffix
+from kdns.directives.rewriting.options import Edit, Subnet
+from kdns.directives.rewriting.revisions import Recode, Redirect, Rename, Retime, Revalue
+from kdns.directives.rewriting.rules import (
+    ClassRule,
+    NameRule,
+    OptionRule,
+    ResponseRule,
+    Rule,
+    TypeRule,
+)
 from kdns.errors import CorefileError
-from kdns.rewriting import reading
-from kdns.rewriting.matching import Exact, Prefix, Regex, Substring, Suffix
-from kdns.rewriting.options import Edit, Subnet
-from kdns.rewriting.revisions import Recode, Redirect, Rename, Retime, Revalue
-from kdns.rewriting.rules import ClassRule, NameRule, OptionRule, ResponseRule, Rule, TypeRule
 from tests.plugin import directives
 
 

@@ -5,12 +5,19 @@ import re
 import pytest
 from msgspec.structs import replace
 
-from kdns.presentation.record import read_record
-from kdns.rewriting.matching import Exact, Matcher, Prefix, Regex, Substring, Suffix, Within
-from kdns.rewriting.matching import replaced as matched
-from kdns.rewriting.options import WORDS, Content, Edit, Option, Peers, Subnet, Word
-from kdns.rewriting.revisions import BadName, Draft, Rename, Retime, Revalue, revised
-from kdns.rewriting.rules import (
+from kdns.directives.rewriting.matching import (
+    Exact,
+    Matcher,
+    Prefix,
+    Regex,
+    Substring,
+    Suffix,
+    Within,
+)
+from kdns.directives.rewriting.matching import replaced as matched
+from kdns.directives.rewriting.options import WORDS, Content, Edit, Option, Peers, Subnet, Word
+from kdns.directives.rewriting.revisions import BadName, Draft, Rename, Retime, Revalue, revised
+from kdns.directives.rewriting.rules import (
     ClassRule,
     NameRule,
     OptionRule,
@@ -20,7 +27,8 @@ from kdns.rewriting.rules import (
     TypeRule,
     rewrite,
 )
-from kdns.rewriting.targets import retargeted, target
+from kdns.directives.rewriting.targets import retargeted, target
+from kdns.presentation.record import read_record
 from kdns.wire import codes, names
 from kdns.wire.message import Sections
 from kdns.wire.query import Edns, Query

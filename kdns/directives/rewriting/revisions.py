@@ -10,9 +10,9 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from kdns.directives.rewriting.matching import Matcher, replaced
+from kdns.directives.rewriting.targets import retargeted, target
 from kdns.errors import KdnsError
-from kdns.rewriting.matching import Matcher, replaced
-from kdns.rewriting.targets import retargeted, target
 from kdns.wire import codes, names
 from kdns.wire.message import Sections
 from kdns.wire.names import Name

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from kdns.gotemplate import literals
-from kdns.gotemplate.functions import FUNCTIONS
-from kdns.gotemplate.lexer import Kind, Piece, Token, pieces
-from kdns.gotemplate.nodes import (
+from kdns.directives.gotemplate import literals
+from kdns.directives.gotemplate.functions import FUNCTIONS
+from kdns.directives.gotemplate.lexer import Kind, Piece, Token, pieces
+from kdns.directives.gotemplate.nodes import (
     Action,
     Branch,
     Chain,

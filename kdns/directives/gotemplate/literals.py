@@ -5,7 +5,7 @@ Raises ValueError for what Go does not read either.
 
 import re
 
-from kdns.gotemplate.lexer import Token
+from kdns.directives.gotemplate.lexer import Token
 
 _ESCAPE = re.compile(
     r"\\(?:([abfnrtv\\'\"])|([0-7]{3})|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.|$))",

@@ -7,7 +7,7 @@ from functools import partial
 
 from prometheus_client import Counter
 
-from kdns.caching.shelf import Shelf
+from kdns.directives.caching.shelf import Shelf
 from kdns.metrics import Metrics
 
 SUCCESS, DENIAL = "success", "denial"

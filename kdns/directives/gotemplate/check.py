@@ -9,8 +9,8 @@ from typing import Literal, NoReturn, TypeAlias
 
 from msgspec import Struct
 
-from kdns.gotemplate.functions import FUNCTIONS
-from kdns.gotemplate.nodes import (
+from kdns.directives.gotemplate.functions import FUNCTIONS
+from kdns.directives.gotemplate.nodes import (
     Action,
     Branch,
     Chain,

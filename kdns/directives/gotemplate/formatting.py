@@ -7,7 +7,7 @@ from functools import partial
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kdns.gotemplate.values import (
+from kdns.directives.gotemplate.values import (
     Composite,
     TemplateFailure,
     Value,

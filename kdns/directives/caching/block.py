@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from kdns.assembly import Block
-from kdns.caching.settings import (
+from kdns.corefile import values
+from kdns.corefile.syntax import Directive, Line, Token
+from kdns.corefile.values import MANY, arguments, duration, fail, integer
+from kdns.directives.caching.settings import (
     MAX_DENIAL_TTL,
     MAX_TTL,
     SERVFAIL_TTL,
@@ -18,9 +21,6 @@ from kdns.caching.settings import (
     Settings,
     Stale,
 )
-from kdns.corefile import values
-from kdns.corefile.syntax import Directive, Line, Token
-from kdns.corefile.values import MANY, arguments, duration, fail, integer
 from kdns.wire.names import ROOT, Name
 
 OPTIONS = (

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from kdns.gotemplate.formatting import display
-from kdns.gotemplate.functions import FUNCTIONS
-from kdns.gotemplate.nodes import (
+from kdns.directives.gotemplate.formatting import display
+from kdns.directives.gotemplate.functions import FUNCTIONS
+from kdns.directives.gotemplate.nodes import (
     Action,
     Branch,
     Chain,
@@ -24,7 +24,7 @@ from kdns.gotemplate.nodes import (
     Truth,
     Variable,
 )
-from kdns.gotemplate.values import Composite, TemplateFailure, Value, is_true, type_name
+from kdns.directives.gotemplate.values import Composite, TemplateFailure, Value, is_true, type_name
 
 MAX_TEXT = 65_536
 """Characters of the text: more than any record takes."""

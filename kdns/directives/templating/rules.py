@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from kdns.corefile.mnemonics import CLASSES
-from kdns.gotemplate.nodes import Node
+from kdns.directives.gotemplate.nodes import Node
 from kdns.wire import codes, names
 from kdns.wire.message import Ede
 from kdns.wire.names import Name

@@ -6,9 +6,9 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from kdns.rewriting.matching import Matcher, Within, matches, replaced
-from kdns.rewriting.options import SUBNET, Edit, Options, Peers, Undo, edited, undone
-from kdns.rewriting.revisions import Rename, Revalue, Revision, named
+from kdns.directives.rewriting.matching import Matcher, Within, matches, replaced
+from kdns.directives.rewriting.options import SUBNET, Edit, Options, Peers, Undo, edited, undone
+from kdns.directives.rewriting.revisions import Rename, Revalue, Revision, named
 from kdns.wire import names
 from kdns.wire.names import Name
 from kdns.wire.query import Edns, Query

@@ -11,8 +11,8 @@ from urllib.parse import quote_plus
 
 from msgspec import Struct
 
-from kdns.gotemplate import formatting
-from kdns.gotemplate.values import (
+from kdns.directives.gotemplate import formatting
+from kdns.directives.gotemplate.values import (
     Octet,
     TemplateFailure,
     Unsigned,

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from kdns.corefile.mnemonics import CLASSES, TYPES
-from kdns.gotemplate.check import Fields, ListOf
-from kdns.gotemplate.values import Composite, Short, Value
-from kdns.templating.rules import Match
+from kdns.directives.gotemplate.check import Fields, ListOf
+from kdns.directives.gotemplate.values import Composite, Short, Value
+from kdns.directives.templating.rules import Match
 from kdns.wire import names
 from kdns.wire.query import AA, CD, RA, RD, TC, Query
 from kdns.wire.relay import AD

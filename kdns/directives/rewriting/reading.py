@@ -18,11 +18,11 @@ from kdns.corefile.values import (
     regex,
     rtype,
 )
-from kdns.rewriting import matching
-from kdns.rewriting.matching import Exact, Matcher, Prefix, Regex, Substring, Suffix
-from kdns.rewriting.options import SUBNET, WORDS, Action, Content, Edit, Subnet
-from kdns.rewriting.revisions import Recode, Redirect, Rename, Retime, Revalue, Revision
-from kdns.rewriting.rules import (
+from kdns.directives.rewriting import matching
+from kdns.directives.rewriting.matching import Exact, Matcher, Prefix, Regex, Substring, Suffix
+from kdns.directives.rewriting.options import SUBNET, WORDS, Action, Content, Edit, Subnet
+from kdns.directives.rewriting.revisions import Recode, Redirect, Rename, Retime, Revalue, Revision
+from kdns.directives.rewriting.rules import (
     ClassRule,
     NameRule,
     OptionRule,

@@ -192,15 +192,15 @@ def _outside(
         return present, []
     shown = f"{', '.join(map(str, ours))} of {file} is this server itself"
     if kept:
-        block.warn(word, f"{shown}: it is not asked")
+        block.remark(word, f"{shown}: it is not asked")
         return tuple(kept), []
     real = resolvconf.REAL
     behind, _ = without(resolvconf.nameservers(real) if real.exists() else [], own)
     if behind:
-        block.warn(word, f"{shown}: the resolvers of {real} are asked instead")
+        block.remark(word, f"{shown}: the resolvers of {real} are asked instead")
         return tuple(behind), []
     advice = "name other resolvers here, or give kubelet the resolvConf of the node's real ones"
-    block.warn(word, f"{shown}: what would be forwarded is answered SERVFAIL; {advice}")
+    block.remark(word, f"{shown}: what would be forwarded is answered SERVFAIL; {advice}")
     return (), [shown]
 
 
