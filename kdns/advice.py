@@ -91,7 +91,9 @@ def _circle(directive: Directive, assembled: Assembled) -> Iterator[str]:
 
 
 def _shadowed(assembled: Assembled, configuration: Configuration) -> Iterator[str]:
-    """Warn of a cluster zone whose queries another block gets."""
+    """Warn of a cluster zone whose queries another block gets; ``rewrite`` may bring them back."""
+    if any(directive.name.text == "rewrite" for directive in assembled.directives):
+        return
     for directive in assembled.directives:
         if directive.name.text == "kubernetes":
             for zone in values.zones(directive.args, assembled.block.zones):

@@ -13,13 +13,18 @@ import dns.name
 import dns.nameserver
 import dns.resolver
 
+from kdns.errors import UsageError
 from kdns.resolver.blocking import Resolver
 from kdns.resolver.resolver import AsyncResolver
 from kdns.stub.resolvconf import ResolvConf
 
 
 def resolver(place: Resolver) -> dns.resolver.Resolver:
-    """Return a resolver of dnspython with the search list and ndots of one of ours."""
+    """Return a resolver of dnspython with the search list and ndots of one of ours.
+
+    Raises UsageError for a pod that does not ask the cluster's DNS.
+    """
+    _check(place.elsewhere())
     made = dns.resolver.Resolver(configure=False)
     _configure(made, place.conf(), _Blocking(place))
     return made
@@ -27,9 +32,15 @@ def resolver(place: Resolver) -> dns.resolver.Resolver:
 
 async def async_resolver(place: AsyncResolver) -> dns.asyncresolver.Resolver:
     """Return an asyncio resolver of dnspython; see ``resolver``."""
+    _check(await place.elsewhere())
     made = dns.asyncresolver.Resolver(configure=False)
     _configure(made, await place.conf(), _Async(place))
     return made
+
+
+def _check(elsewhere: str) -> None:
+    if elsewhere:
+        raise UsageError(elsewhere)
 
 
 def _configure(

@@ -7,7 +7,7 @@ import asyncio
 import math
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -77,7 +77,8 @@ class Row:
 class Forward:
     """Hands queries to upstream resolvers.
 
-    ``close`` it, or run it in ``running``: its sockets stay open for a while.
+    Its sockets stay open for a while and belong to the event loop that asks first: ``close`` it
+    there, or run it in ``running``.
     """
 
     def __init__(
@@ -99,6 +100,8 @@ class Forward:
         self._measures = (metrics or Metrics()).shared(Measures)
         self._flights: Flights[Response | Failure] = Flights()
         self._waiting = 0
+        self._empty: asyncio.Event | None = None
+        """Set when nobody waits any more, once somebody wants to know."""
         self.use(upstreams)
 
     def use(self, upstreams: Sequence[Upstream], failed: str = "no upstream is configured") -> None:
@@ -126,10 +129,11 @@ class Forward:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Close everything when the block ends."""
+        """Close everything after the block, when the queries that wait have their answers."""
         try:
             yield
         finally:
+            await self._drain()
             self.close()
             # Connections close when the event loop goes on.
             await asyncio.sleep(0)
@@ -137,6 +141,14 @@ class Forward:
     def close(self) -> None:
         """Close all sockets; who waits gets SERVFAIL."""
         self._group.close()
+
+    async def _drain(self) -> None:
+        """Wait for those who wait: another configuration may have taken over meanwhile."""
+        if self._waiting:
+            self._empty = asyncio.Event()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.deadline):
+                    await self._empty.wait()
 
     async def _answer(self, request: Request, alternative: Handler | None) -> Reply:
         rules = self._rules
@@ -148,6 +160,8 @@ class Forward:
             outcome = await self._ask(request)
         finally:
             self._waiting -= 1
+            if self._empty is not None and not self._waiting:
+                self._empty.set()
         if isinstance(outcome, Failure):
             return _unanswered(outcome)
         if alternative is not None and _is_for_next(rules, outcome):

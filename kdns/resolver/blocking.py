@@ -1,6 +1,6 @@
 """The cluster and its resolvers for programs without asyncio: the same, on a thread of its own."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -135,6 +135,10 @@ class Resolver:
         """
         return self._background.run(self._inner.conf())
 
+    def elsewhere(self) -> str:
+        """Return why the cluster's DNS is not asked from the place; empty where it is."""
+        return self._background.run(self._inner.elsewhere())
+
     def resolve(self, name: str, rtype: str = "A") -> Result:
         """Resolve a name, completed as the C library completes it.
 
@@ -161,7 +165,7 @@ class Resolver:
         """
         return self._background.run(self._inner.exchange(message))
 
-    def watch(self, name: str, rtype: str = "A") -> Iterator[Result]:
+    def watch(self, name: str, rtype: str = "A") -> Generator[Result, None, None]:
         """Yield the answer now, and again whenever it is another one; ends with the cluster.
 
         See ``AsyncResolver.watch``. It waits in between for as long as it takes: a program that

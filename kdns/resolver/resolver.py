@@ -54,6 +54,11 @@ class AsyncResolver:
         view, _ = await self._prepared()
         return view.conf
 
+    async def elsewhere(self) -> str:
+        """Return why the cluster's DNS is not asked from the place; empty where it is."""
+        view, _ = await self._prepared()
+        return view.elsewhere
+
     async def resolve(self, name: str, rtype: str = "A") -> Result:
         """Resolve a name, completed as the C library completes it.
 

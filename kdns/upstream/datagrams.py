@@ -47,9 +47,8 @@ class Datagrams:
         return port.ask(asked, self._pool, self._deadlines, until)
 
     def close(self) -> None:
-        """Close all sockets."""
+        """Close all sockets, for good; who waits gets an OSError."""
         self._pool.close()
-        self._deadlines.close()
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> "_Port":
         port = _Port(connected(self._upstream, self._source), loop)

@@ -32,13 +32,6 @@ class Deadlines:
         if self._timer is None:
             self._timer = future.get_loop().call_at(when, self._sweep)
 
-    def close(self) -> None:
-        """Forget all."""
-        self._queue.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _sweep(self) -> None:
         loop, queue = asyncio.get_running_loop(), self._queue
         now = loop.time() + _EARLY

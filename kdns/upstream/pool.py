@@ -16,6 +16,7 @@ from kdns.upstream.settings import Settings
 
 MAX_OPEN = 256
 """Sockets of one transport to one upstream: other parts of a server need some too."""
+CLOSED = "its sockets were closed"
 _ID = 2
 
 
@@ -106,6 +107,7 @@ class Pool(Generic[_C]):
         self._max_idle = settings.max_idle
         self._max_uses = max_uses
         self._shuffled = shuffled
+        self.closed = False
         self._open: set[_C] = set()
         self._idle: list[_C] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -113,8 +115,11 @@ class Pool(Generic[_C]):
     def take(self, now: float, opening: int = 0) -> _C | None:
         """Return a socket to use; None where there is none.
 
-        A socket is shared when there are as many as may be, ``opening`` among them.
+        A socket is shared when there are as many as may be, ``opening`` among them. Raises
+        ConnectionAbortedError when all was closed.
         """
+        if self.closed:
+            raise ConnectionAbortedError(CLOSED)
         idle = self._idle
         while idle:
             if self._shuffled and len(idle) > 1:
@@ -134,7 +139,10 @@ class Pool(Generic[_C]):
         return len(self._open) + opening >= MAX_OPEN
 
     def add(self, channel: _C) -> None:
-        """Count a socket that was opened."""
+        """Count a socket that was opened, or close it when all was closed meanwhile."""
+        if self.closed:
+            channel.close()
+            raise ConnectionAbortedError(CLOSED)
         self._open.add(channel)
 
     def give_back(self, channel: _C, now: float) -> None:
@@ -152,12 +160,13 @@ class Pool(Generic[_C]):
                 self._arm()
 
     def close(self) -> None:
-        """Close all; who waits gets an OSError."""
+        """Close all, for good; who waits gets an OSError."""
+        self.closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         for channel in [*self._open]:
-            channel.fail(ConnectionAbortedError("closed"))
+            channel.fail(ConnectionAbortedError(CLOSED))
             self._close(channel)
         self._idle.clear()
 

@@ -5,16 +5,17 @@ Knows no second upstream.
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import Awaitable
 from contextlib import suppress
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from kdns.errors import UpstreamError
 from kdns.upstream.address import Upstream
 from kdns.upstream.counts import Counts
 from kdns.upstream.deadlines import Deadlines
-from kdns.upstream.pool import Channel, Pool
+from kdns.upstream.pool import CLOSED, Channel, Pool
 from kdns.upstream.question import Question
 from kdns.upstream.settings import Settings
 
@@ -38,8 +39,8 @@ class Streams:
         self._context = context
         self._label = "tcp" if context is None else "tcp-tls"
         self._deadlines = Deadlines()
-        self._opening = 0
-        self._queue: list[asyncio.Future[None]] = []
+        self._opening: set[asyncio.Future[_Connection]] = set()
+        self._queue: deque[asyncio.Future[None]] = deque()
         """Those who wait because too many are being opened."""
         self._pool: Pool[_Connection] = Pool(settings)
 
@@ -59,9 +60,12 @@ class Streams:
         return await self._ask(await self._connect(until), asked, until)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections, for good; who waits gets an OSError."""
         self._pool.close()
-        self._deadlines.close()
+        everybody: list[asyncio.Future[Any]] = [*self._opening, *self._queue]
+        for waiting in everybody:
+            if not waiting.done():
+                waiting.set_exception(ConnectionAbortedError(CLOSED))
 
     def _ask(self, connection: "_Connection", asked: Question, until: float) -> Awaitable[bytes]:
         return connection.ask(asked, self._pool, self._deadlines, until)
@@ -70,8 +74,9 @@ class Streams:
         """Return a connection that was opened before; None where one is to be opened."""
         loop = asyncio.get_running_loop()
         while True:
-            connection = self._pool.take(loop.time(), self._opening)
-            if connection is not None or not self._pool.is_full(self._opening):
+            opening = len(self._opening)
+            connection = self._pool.take(loop.time(), opening)
+            if connection is not None or not self._pool.is_full(opening):
                 return connection
             turn: asyncio.Future[None] = loop.create_future()
             self._deadlines.add(turn, until)
@@ -81,22 +86,30 @@ class Streams:
     async def _connect(self, until: float) -> "_Connection":
         """Open a connection, in a task: whoever waits for it may not be in one."""
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._open())
         opened: asyncio.Future[_Connection] = loop.create_future()
-        self._deadlines.add(opened, until)
+        self._opening.add(opened)
+        task = loop.create_task(self._open())
         task.add_done_callback(partial(_tell, opened))
-        self._opening += 1
+        self._deadlines.add(opened, until)
         try:
             connection = await opened
             self._pool.add(connection)
+        except BaseException:
+            self._go_on(1)
+            raise
         finally:
+            self._opening.discard(opened)
             task.cancel()
-            self._opening -= 1
-            queue, self._queue = self._queue, []
-            for turn in queue:
-                if not turn.done():
-                    turn.set_result(None)
+        self._go_on(len(self._queue))
         return connection
+
+    def _go_on(self, most: int) -> None:
+        """Let so many try who wait: to share what was opened, or to open what could not be."""
+        while self._queue and most:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                most -= 1
 
     async def _open(self) -> "_Connection":
         loop = asyncio.get_running_loop()

@@ -41,7 +41,7 @@ class Fake(asyncio.DatagramProtocol):
         self.replies = udp
         self.hangs_up = False
         """Whether a connection is closed after each reply."""
-        self._tcp = tcp
+        self.tcp_replies = tcp
         self._transport: asyncio.DatagramTransport | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -78,7 +78,7 @@ class Fake(asyncio.DatagramProtocol):
         query = dns.message.from_wire(await reader.readexactly(size))
         self.tcp.append(query)
         self.arrived.set()
-        for reply in self._tcp(query):
+        for reply in self.tcp_replies(query):
             # In two pieces: a reader must not count on getting it at once.
             writer.write(len(reply).to_bytes(2) + reply[:5])
             await writer.drain()

@@ -1,30 +1,43 @@
 """``kdns check``: what it prints, what it warns of, and its exit status."""
 
+import io
 import shutil
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
+from kdns.cli import main
 from tests.end_to_end.running import ROOT
 
 CORPUS = ROOT / "tests" / "data" / "corefiles"
 
 
-def _check(
-    *arguments: str, cwd: Path | None = None, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from kdns.cli import main; raise SystemExit(main())"]
-    return subprocess.run(
-        [*command, "check", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        cwd=cwd,
-        input=stdin,
-    )
+class Outcome(Struct, frozen=True):
+    """How a run ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Check = Callable[..., Outcome]
+
+
+@pytest.fixture
+def check(capsys: pytest.CaptureFixture[str]) -> Check:
+    """Run the command as the program does, without the time that a process takes."""
+
+    def run(*words: str) -> Outcome:
+        try:
+            status = main(["check", *words])
+        except SystemExit as ending:
+            status = int(ending.code or 0)
+        return Outcome(status, *capsys.readouterr())
+
+    return run
 
 
 def _written(directory: Path, text: str) -> str:
@@ -33,7 +46,7 @@ def _written(directory: Path, text: str) -> str:
     return str(path)
 
 
-def test_each_server_block_is_shown_with_its_chain(tmp_path: Path) -> None:
+def test_each_server_block_is_shown_with_its_chain(check: Check, tmp_path: Path) -> None:
     path = _written(
         tmp_path,
         """
@@ -49,7 +62,7 @@ def test_each_server_block_is_shown_with_its_chain(tmp_path: Path) -> None:
         }
         """,
     )
-    outcome = _check(path, "-p", "1053")
+    outcome = check(path, "-p", "1053")
 
     assert (outcome.returncode, outcome.stderr) == (0, "")
     assert outcome.stdout == (
@@ -96,13 +109,15 @@ WARNINGS = {
 
 
 @pytest.mark.parametrize(("text", "warning"), WARNINGS.values(), ids=WARNINGS)
-def test_what_is_legal_but_wrong_is_warned_of(tmp_path: Path, text: str, warning: str) -> None:
+def test_what_is_legal_but_wrong_is_warned_of(
+    check: Check, tmp_path: Path, text: str, warning: str
+) -> None:
     path = _written(tmp_path, text.format())
-    outcome = _check(path)
+    outcome = check(path)
 
     assert outcome.returncode == 0
     assert outcome.stderr == f"warning: {path}{warning.format(path=path)}\n"
-    assert _check(path, "--strict").returncode == 1
+    assert check(path, "--strict").returncode == 1
 
 
 FINE = {
@@ -116,49 +131,54 @@ FINE = {
     "a zone of another port": (
         ". {\n kubernetes cluster.local\n}\ncluster.local:5300 {\n whoami\n}"
     ),
+    "a zone that rewrite leads to": (
+        ". {\n kubernetes cluster.local\n}\n"
+        "a.example {\n rewrite name suffix a.example cluster.local\n kubernetes cluster.local\n}"
+    ),
     "a denial as in many clusters": ". {\n cache {\n  denial 9984 30\n }\n errors\n}",
 }
 
 
 @pytest.mark.parametrize("text", FINE.values(), ids=FINE)
-def test_what_is_meant_is_not_warned_of(tmp_path: Path, text: str) -> None:
-    outcome = _check(_written(tmp_path, text), "--strict")
+def test_what_is_meant_is_not_warned_of(check: Check, tmp_path: Path, text: str) -> None:
+    outcome = check(_written(tmp_path, text), "--strict")
 
     assert (outcome.returncode, outcome.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in CORPUS.iterdir()))
 def test_the_corefiles_of_distributions_pass_where_there_is_no_cluster(
-    tmp_path: Path, name: str
+    check: Check, tmp_path: Path, name: str
 ) -> None:
     copy = tmp_path / name
     shutil.copytree(CORPUS / name, copy)
     corefile = copy / "Corefile"
     corefile.write_text(corefile.read_text().replace("/etc/coredns/", f"{copy}/"))
 
-    outcome = _check(str(corefile), "--strict")
+    outcome = check(str(corefile), "--strict")
 
     assert outcome.returncode == 0, outcome.stderr
     assert "warning" not in outcome.stderr
 
 
-def test_what_is_wrong_on_this_machine_only_is_no_warning(tmp_path: Path) -> None:
+def test_what_is_wrong_on_this_machine_only_is_no_warning(check: Check, tmp_path: Path) -> None:
     resolv = tmp_path / "resolv.conf"
     resolv.write_text("nameserver 127.0.0.53\n")
     path = _written(tmp_path, f". {{\n forward . {resolv}\n}}\n")
-    outcome = _check(path, "--strict")
+    outcome = check(path, "--strict")
 
     assert outcome.returncode == 0
     assert outcome.stderr.startswith(f"on this machine: {path}:2: 127.0.0.53:53 of {resolv} is ")
 
 
-def test_a_corefile_that_cannot_be_run_has_status_1(tmp_path: Path) -> None:
+def test_a_corefile_that_cannot_be_run_has_status_1(check: Check, tmp_path: Path) -> None:
     path = _written(tmp_path, ". {\n kubernetes cluster.local {\n  pods none\n }\n}\n")
-    outcome = _check(path)
+    outcome = check(path)
 
     assert (outcome.returncode, outcome.stdout) == (1, "")
     assert outcome.stderr == (
-        f"kdns: {path}:3: mode of pods: expected disabled, insecure or verified, got 'none'\n"
+        f"kdns: {path}:3: unknown mode of pods 'none':"
+        " expected one of disabled, insecure, verified\n"
     )
 
 
@@ -171,19 +191,22 @@ UNREADABLE = {
 
 @pytest.mark.parametrize(("words", "text"), UNREADABLE.values(), ids=UNREADABLE)
 def test_a_file_that_cannot_be_read_has_status_1(
-    tmp_path: Path, words: list[str], text: str
+    check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], text: str
 ) -> None:
-    outcome = _check(*words, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    outcome = check(*words)
 
     assert (outcome.returncode, outcome.stdout, outcome.stderr) == (1, "", text)
 
 
-def test_standard_input_can_be_checked() -> None:
-    outcome = _check("stdin", stdin=". {\n whoami\n}\n")
+def test_standard_input_can_be_checked(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.TextIOWrapper(io.BytesIO(b". {\n whoami\n}\n"))
+    monkeypatch.setattr(sys, "stdin", written)
+    outcome = check("stdin")
 
     assert outcome.returncode == 0
     assert "whoami" in outcome.stdout
 
 
-def test_wrong_arguments_have_status_2() -> None:
-    assert _check("--stern").returncode == 2
+def test_wrong_arguments_have_status_2(check: Check) -> None:
+    assert check("--stern").returncode == 2

@@ -1,6 +1,8 @@
 """``forward`` against small upstream servers on loopback, over real sockets."""
 
 import asyncio
+import socket
+import ssl
 
 import dns.flags
 import dns.message
@@ -89,7 +91,7 @@ def test_ids_and_ports_are_not_to_be_guessed() -> None:
 def test_questions_at_the_same_time_leave_from_different_ports() -> None:
     async def test() -> Fake:
         async with fake(says()) as upstream, forwarding(upstream.upstream) as handler:
-            queries = [ask(names.from_text(f"w{n}.example.org"), codes.A) for n in range(20)]
+            queries = _names(20)
             await asyncio.gather(*(handler(request(query)) for query in queries))
             return upstream
 
@@ -378,7 +380,7 @@ def test_questions_at_the_same_time_have_connections_of_their_own_and_not_all_ar
             fake(says()) as upstream,
             forwarding(upstream.upstream, settings=settings) as handler,
         ):
-            queries = [ask(names.from_text(f"w{n}.example.org"), codes.A) for n in range(5)]
+            queries = _names(5)
             for _ in range(2):
                 await asyncio.gather(*(handler(request(query)) for query in queries))
             return upstream.connections, len(upstream.tcp)
@@ -731,7 +733,7 @@ def test_a_slow_upstream_does_not_hold_others_up() -> None:
 def test_more_questions_than_sockets_share_them(transport: Transport) -> None:
     async def test() -> int:
         count = MAX_OPEN + 44
-        queries = [ask(names.from_text(f"w{n}.example.org"), codes.A) for n in range(count)]
+        queries = _names(count)
         async with fake(silence) as upstream, forwarding(upstream.upstream) as handler:
             waiting = []
             for number, query in enumerate(queries, 1):
@@ -865,19 +867,85 @@ def test_too_many_at_once_are_refused() -> None:
     assert [addresses(response) for response in (*three[:2], later)] == [["192.0.2.1"]] * 3
 
 
+def _names(count: int) -> list[Query]:
+    return [ask(names.from_text(f"w{n}.example.org"), codes.A) for n in range(count)]
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_when_it_is_closed_who_waits_gets_servfail(transport: Transport) -> None:
-    async def test() -> Response:
+def test_when_it_is_closed_who_waits_gets_servfail_and_so_does_everybody_after(
+    transport: Transport,
+) -> None:
+    async def test() -> tuple[list[str], int]:
         async with fake(silence) as upstream:
-            forward = Forward([upstream.upstream], settings=Settings(max_attempts=1))
-            waiting = asyncio.ensure_future(
-                waited(forward.wrap(refuse)(request(transport=transport)))
-            )
+            forward = Forward([upstream.upstream])
+            handler = forward.wrap(refuse)
+            waiting = asyncio.ensure_future(waited(handler(request(transport=transport))))
             await upstream.arrived.wait()
             forward.close()
+            texts = [failure(await waiting), failure(await handler(request(transport=transport)))]
+            return texts, len(upstream.udp) + len(upstream.tcp)
+
+    texts, asked = run(test())
+    assert all(text.endswith(": its sockets were closed") for text in texts)
+    assert asked == 1
+
+
+def test_when_it_is_closed_who_waits_for_a_connection_gets_servfail() -> None:
+    async def test() -> set[str]:
+        at, context = somewhere(), ssl.create_default_context()
+        # Nobody accepts: so many wait for TLS to begin, and the others for their turn.
+        with socket.create_server((at.host, at.port), backlog=2 * MAX_OPEN):
+            forward = Forward([Upstream(at.host, at.port, tls=True)], context=context)
+            handler = forward.wrap(refuse)
+            waiting = [
+                asyncio.ensure_future(waited(handler(request(one))))
+                for one in _names(MAX_OPEN + 44)
+            ]
+            await asyncio.sleep(0.01)
+            forward.close()
+            return {failure(one).partition(" ")[2] for one in await asyncio.gather(*waiting)}
+
+    assert run(test()) == {"its sockets were closed"}
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_when_it_is_to_end_those_who_wait_get_their_answers_first(transport: Transport) -> None:
+    async def test() -> Response:
+        async with fake(silence) as upstream:
+            settings = Settings(read_timeout=0.2)
+            forward = Forward([upstream.upstream], settings=settings)
+            async with forward.running():
+                handler = forward.wrap(refuse)
+                waiting = asyncio.ensure_future(waited(handler(request(transport=transport))))
+                await upstream.arrived.wait()
+                upstream.replies = upstream.tcp_replies = says()
+            assert waiting.done()
             return await waiting
 
-    failure(run(test()))
+    assert addresses(run(test())) == ["192.0.2.1"]
+
+
+def test_it_does_not_wait_for_ever_when_it_is_to_end() -> None:
+    async def test() -> Response:
+        async with fake(silence) as upstream:
+            settings = Settings(read_timeout=5.0, deadline=0.1)
+            forward = Forward([upstream.upstream], settings=settings)
+            async with forward.running():
+                waiting = asyncio.ensure_future(waited(forward.wrap(refuse)(request())))
+                await upstream.arrived.wait()
+            return await waiting
+
+    assert "its sockets were closed" in failure(run(test()))
+
+
+def test_connections_that_cannot_be_opened_let_others_try() -> None:
+    async def test() -> set[str]:
+        settings = Settings(force_tcp=True, max_attempts=1)
+        async with forwarding(somewhere(), settings=settings) as handler:
+            found = await asyncio.gather(*(handler(request(one)) for one in _names(MAX_OPEN * 2)))
+            return {failure(one).partition(" ")[2] for one in found}
+
+    assert run(test()) == {"connection refused"}
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

@@ -46,9 +46,12 @@ def build() -> Path:
         raise NotBuilt("debootstrap and buildah with --isolation chroot need root")
     cache = _cache()
     cache.mkdir(parents=True, exist_ok=True)
+    # Now: somebody may edit the sources meanwhile.
+    rootfs = cache / fingerprint()
     _make_base(cache)
     _build(cache)
-    return _unpack(cache)
+    _unpack(cache, rootfs)
+    return rootfs
 
 
 def fingerprint() -> str:
@@ -87,7 +90,7 @@ def _make_base(cache: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     log = cache / "debootstrap.log"
     with log.open("wb") as file:
-        command = ["debootstrap", "--variant=minbase", SUITE, folder, MIRROR]
+        command = ["debootstrap", "--variant=minbase", SUITE, str(folder), MIRROR]
         done = subprocess.run(command, stdout=file, stderr=file, check=False)
     if done.returncode:
         raise NotBuilt(f"debootstrap failed, see {log}")
@@ -123,9 +126,8 @@ def _certificates(cache: Path) -> list[str]:
     return [word for mount in mounts for word in ("--volume", mount)]
 
 
-def _unpack(cache: Path) -> Path:
+def _unpack(cache: Path, rootfs: Path) -> None:
     """Copy the files of the image, with their capabilities, and its configuration beside them."""
-    rootfs = cache / fingerprint()
     container = _buildah(cache, "from", "--pull-never", NAME).strip()
     try:
         mounted = _buildah(cache, "mount", container).strip()
@@ -135,7 +137,6 @@ def _unpack(cache: Path) -> Path:
         rootfs.with_suffix(".json").write_text(text)
     finally:
         _buildah(cache, "rm", container)
-    return rootfs
 
 
 def _buildah(cache: Path, *words: str) -> str:

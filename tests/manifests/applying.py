@@ -49,7 +49,7 @@ def built(folder: str | Path) -> list[Json]:
         if os.environ.get("CI"):
             pytest.fail(str(reason), pytrace=False)
         pytest.skip(str(reason))
-    command = [program, "build", MANIFESTS / folder]
+    command = [str(program), "build", str(MANIFESTS / folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""  # it warns there of what is deprecated

@@ -329,7 +329,7 @@ def test_a_stub_that_is_another_server_is_asked(stub: Path, host: str, port: int
     made, wanted = _placed(stub, host=host, port=port)
 
     assert forward_block.upstreams(wanted, made) == ([Upstream("127.0.0.53")], "")
-    assert made.warnings == []
+    assert made.remarks == []
 
 
 def test_an_address_that_is_written_out_is_asked_whoever_it_is() -> None:

@@ -77,6 +77,7 @@ def test_stopping_twice_does_no_harm() -> None:
 
 def test_an_interrupted_wait_is_cancelled(background: Background) -> None:
     started, cancelled = threading.Event(), threading.Event()
+    main = threading.get_ident()
 
     async def forever() -> None:
         started.set()
@@ -88,7 +89,7 @@ def test_an_interrupted_wait_is_cancelled(background: Background) -> None:
 
     def interrupt() -> None:
         started.wait(5)
-        signal.raise_signal(signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):

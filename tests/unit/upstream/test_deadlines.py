@@ -28,7 +28,6 @@ def test_a_shorter_wait_ends_before_a_longer_one_that_began_earlier() -> None:
         deadlines.add(short, loop.time() + 0.01)
         with pytest.raises(TimeoutError):
             await short
-        deadlines.close()
         return long.done()
 
     assert asyncio.run(test()) is False
@@ -44,15 +43,3 @@ def test_waits_that_begin_later_are_ended_too() -> None:
                 await future
 
     asyncio.run(test())
-
-
-def test_nothing_is_ended_any_more_when_it_is_closed() -> None:
-    async def test() -> bool:
-        loop, deadlines = asyncio.get_running_loop(), Deadlines()
-        future = loop.create_future()
-        deadlines.add(future, loop.time() + 0.01)
-        deadlines.close()
-        await asyncio.sleep(0.02)
-        return future.done()
-
-    assert asyncio.run(test()) is False
