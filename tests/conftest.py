@@ -1,1 +1,1 @@
-pytest_plugins = ["tests.controlplane.conftest_plane"]
+pytest_plugins = ["pytester", "tests.controlplane.conftest_plane"]

@@ -21,6 +21,7 @@ from kdns.corefile.syntax import Directive, Line
 from kdns.errors import UsageError
 from kdns.kube.owners import Owner
 from kdns.kube.resources import Selection
+from kdns.kube.selectors import Selector
 from kdns.wire import names
 from kdns.wire.names import Name
 from kdns.zone.authority import Authority
@@ -179,12 +180,17 @@ def _words(field: str) -> _Read:
     return take
 
 
-def _text_of(field: str) -> _Read:
+def _selector(field: str) -> _Read:
     """Return the reader of a label selector, which may have spaces."""
 
     def take(line: Line, draft: _Draft) -> None:
         found = values.arguments(line, 1, values.MANY)
-        draft.settings[field] = " ".join(token.text for token in found)
+        text = " ".join(token.text for token in found)
+        try:
+            Selector.parse(text)
+        except UsageError as error:
+            values.fail(line.name, f"{line.name.text}: {error}")
+        draft.settings[field] = text
 
     return take
 
@@ -299,8 +305,8 @@ _OPTIONS: dict[str, _Read] = {
     "tls": _tls,
     "kubeconfig": _kubeconfig,
     "namespaces": _words("namespaces"),
-    "namespace_labels": _text_of("namespace_labels"),
-    "labels": _text_of("labels"),
+    "namespace_labels": _selector("namespace_labels"),
+    "labels": _selector("labels"),
     "pods": _pods,
     "endpoint_pod_names": _flag("endpoint_pod_names"),
     "ttl": _ttl,

@@ -1,7 +1,8 @@
 """``template``: answers with records that a template makes out of the question.
 
-Which template answers is ``kdns.directives.templating``, the language ``kdns.directives.gotemplate``; the records are
-read by ``kdns.presentation``. What needs no query to be found wrong is refused at start.
+Which template answers is ``kdns.directives.templating``, the language
+``kdns.directives.gotemplate``; the records are read by ``kdns.presentation``. What needs no query
+to be found wrong is refused at start.
 """
 
 import re
