@@ -6,7 +6,7 @@ Run it from the repository's root; ``bash bench/tools`` installs and builds what
 """
 
 import argparse
-import datetime
+import datetime as dt
 import json
 import os
 import platform
@@ -109,7 +109,7 @@ def chosen(rows: Sequence[Row], wanted: Sequence[str] | None) -> list[Row]:
 def machine() -> dict[str, str]:
     """Say where and when this was."""
     return {
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "command": " ".join(["python -m bench", *sys.argv[1:]]),
         "python": platform.python_version(),
         "kernel": platform.release(),

@@ -229,14 +229,13 @@ class Contestants:
             case "upstream":
                 return self._nsd(port, ["example.org"])
             case "unbound":
-                text = UNBOUND_CONF.format(
-                    port=port, upstream=self._upstream, folder=self._folder
-                )
+                text = UNBOUND_CONF.format(port=port, upstream=self._upstream, folder=self._folder)
                 return [tool("unbound"), "-d", "-c", self._write(name, text)]
             case "CoreDNS" | "CoreDNS, cache 30":
                 return [str(coredns.program()), "-conf", self._corefile(name, port)]
             case "kdns, uvloop":
-                return [sys.executable, "-c", WITH_UVLOOP + RUN, "-conf", self._corefile(name, port)]
+                program = WITH_UVLOOP + RUN
+                return [sys.executable, "-c", program, "-conf", self._corefile(name, port)]
             case _:
                 return [
                     *(sys.executable, "-c", WITHOUT_UVLOOP + RUN),

@@ -36,11 +36,11 @@ class Questions:
         self._names = {name(member) for member in [*self._members, self._large]}
 
     def cluster_ip(self) -> list[str]:
-        """A of every service with an address."""
+        """Ask for A of every service with an address."""
         return _shuffled(f"{name(member)} A" for member in self._with_address)
 
     def search_list(self) -> list[str]:
-        """A of hosts outside, as the search list completes them: no such name exists."""
+        """Ask for hosts outside as the search list completes them: no such name exists."""
         domains = (*map(_domain, range(ASKERS)), f"svc.{FORWARD}", FORWARD)
         hosts = [f"www.host-{n}.{ELSEWHERE}" for n in range(100)]
         return _shuffled(f"{host}.{domain} A" for host in hosts for domain in domains)
@@ -55,11 +55,11 @@ class Questions:
         return _shuffled(f"{reversed_name(member.address)} PTR" for member in chosen)
 
     def headless(self) -> list[str]:
-        """A of a hundred endpoints."""
+        """Ask for A of a hundred endpoints."""
         return [f"{name(self._large)} A"]
 
     def mix(self) -> list[str]:
-        """A and AAAA as pods ask with ndots:5, most of them for few services."""
+        """Ask for A and AAAA as pods do with ndots:5, most of them for few services."""
         chance = random.Random(5)  # noqa: S311 - nobody is to be kept from guessing
         weights = [1 / (rank + 1) for rank in range(len(self._members))]
         members = chance.choices(self._members, weights, k=LINES)
@@ -108,19 +108,19 @@ def name(member: Member) -> str:
 
 
 def missing(size: int) -> list[str]:
-    """A of services that do not exist; no name comes twice, in this call or another."""
+    """Ask for services that do not exist; no name comes twice, in this call or another."""
     chance = random.Random(next(_NUMBERS))  # noqa: S311 - as above
     return [f"{chance.getrandbits(48):012x}.{_domain(0)} A" for _ in range(size)]
 
 
 def outside(size: int) -> list[str]:
-    """A of hosts elsewhere that were never asked for."""
+    """Ask for hosts elsewhere that were never asked for."""
     chance = random.Random(next(_NUMBERS))  # noqa: S311 - as above
     return [f"{chance.getrandbits(48):012x}.{ELSEWHERE} A" for _ in range(size)]
 
 
 def known_outside() -> list[str]:
-    """A of hosts elsewhere, always the same."""
+    """Ask for hosts elsewhere, always the same."""
     return [f"www-{n}.{ELSEWHERE} A" for n in range(OUTSIDE_NAMES)]
 
 

@@ -29,9 +29,7 @@ def measure(plan: Plan, cluster: Cluster, figures: Figures) -> None:
     """Measure both in turns, on whichever core is free."""
     path = write(cluster.folder / "scaling", Questions(cluster.population).cluster_ip())
     with ExitStack() as stack:
-        servers = [
-            stack.enter_context(cluster.contestants.running(name)) for name in (KDNS, TWICE)
-        ]
+        servers = [stack.enter_context(cluster.contestants.running(name)) for name in (KDNS, TWICE)]
         for server in servers:
             wait_for(server, cluster)
             for _ in range(WARM_PASSES * CORES):  # every worker is to have everything prepared

@@ -127,6 +127,8 @@ class Configuration(Struct, frozen=True):
     blocks: tuple[Assembled, ...]
     servers: dict[Address, Served]
     """By the address to bind; host "" is every address."""
+    default_port: int
+    """Of zones without one."""
     corefile: Corefile | None = None
     upstreams: tuple[str, ...] = ()
     """Where other names go, for people; only without a Corefile."""
@@ -146,8 +148,8 @@ class Configuration(Struct, frozen=True):
         return [
             Enabled(label_of(address), names.to_text(key.zone), name)
             for one in self.blocks
-            for address in one.block.addresses
             for key in one.keys
+            for address in _places(one, key, self.default_port)
             for name, plugin in one.plugins
             if plugin is not None
         ]
@@ -216,7 +218,7 @@ def combine(
         address: _serve(address, parts, runtime, shared=ports[address[1]] > 1)
         for address, parts in wanted.items()
     }
-    return Configuration(tuple(blocks), servers, corefile)
+    return Configuration(tuple(blocks), servers, default_port, corefile)
 
 
 def _assemble(source: ServerBlock, runtime: Runtime) -> Assembled:

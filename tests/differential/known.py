@@ -92,7 +92,7 @@ def _not_answered(case: Case) -> Kinds:
     """Explain that CoreDNS answers, and kdns says that the name does not exist."""
     if not (_denied(case, case.ours) and case.theirs.rcode == "NOERROR"):
         return NOTHING
-    return ELSEWHERE if case.leaves else SECTIONS | {"rcode"}
+    return ELSEWHERE if case.leaves else SECTIONS | {"rcode", "flag TC"}
 
 
 def _bare(rows: Sequence[Row], at: int) -> Counter[tuple[str, ...]]:

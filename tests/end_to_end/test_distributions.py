@@ -55,7 +55,9 @@ class Place:
             "prometheus 127.0.0.1:9153": f"prometheus 127.0.0.1:{self.metrics}",
             # Only a pod has a service account, and resolvers of its own.
             "pods insecure": f"pods insecure\nkubeconfig {api.kubeconfig()}",
-            "kubernetes cluster.local\n": f"kubernetes cluster.local {{\nkubeconfig {api.kubeconfig()}\n}}\n",
+            "kubernetes cluster.local\n": (
+                f"kubernetes cluster.local {{\nkubeconfig {api.kubeconfig()}\n}}\n"
+            ),
             "/etc/resolv.conf": str(resolver),
             "/etc/coredns/": f"{directory}/",
             # Addresses that only a node has.

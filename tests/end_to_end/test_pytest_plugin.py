@@ -21,7 +21,7 @@ spec: {clusterIP: 10.0.0.1, ports: [{port: 80}]}
 
 def passes(pytester: pytest.Pytester, text: str) -> None:
     """Run a test file as another project does; it must pass."""
-    pytester.makepyfile(WEB + text)
+    pytester.makepyfile(text)
     # A checkout that was installed before there was an entry point has none.
     installed = any(one.value == PLUGIN for one in entry_points(group="pytest11"))
     loaded = () if installed else ("-p", PLUGIN)
@@ -34,7 +34,8 @@ def passes(pytester: pytest.Pytester, text: str) -> None:
 def test_a_test_fills_a_cluster_and_asks_it(pytester: pytest.Pytester) -> None:
     passes(
         pytester,
-        """
+        WEB
+        + """
 def test_it_is_there(kdns_cluster, kdns_resolver):
     kdns_cluster.apply(WEB)
     assert kdns_resolver.resolve("web.shop").found
@@ -48,7 +49,8 @@ def test_every_test_has_a_cluster_of_its_own(kdns_resolver):
 def test_a_project_says_what_is_there_and_who_asks(pytester: pytest.Pytester) -> None:
     passes(
         pytester,
-        """
+        WEB
+        + """
 import pytest
 
 @pytest.fixture
@@ -68,7 +70,8 @@ def test_it_is_there(kdns_resolver):
 def test_there_is_a_port(pytester: pytest.Pytester) -> None:
     passes(
         pytester,
-        """
+        WEB
+        + """
 import socket
 import struct
 
@@ -94,7 +97,8 @@ def test_tcp(kdns_cluster, kdns_server):
 def test_programs_under_test_know_the_names(pytester: pytest.Pytester) -> None:
     passes(
         pytester,
-        """
+        WEB
+        + """
 import http.client
 import http.server
 import threading
@@ -124,7 +128,8 @@ def test_afterwards_they_do_not(kdns_cluster):
 def test_nothing_is_imported_that_no_test_asks_for(pytester: pytest.Pytester) -> None:
     passes(
         pytester,
-        """
+        WEB
+        + """
 import sys
 
 def test_it_is_light():
