@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from kdns.errors import UsageError
@@ -37,11 +39,14 @@ class Background:
         if loop is None or threading.current_thread() is self._thread:
             work.close()
             raise UsageError("the cluster is not open: use it in a with block")
-        future = asyncio.run_coroutine_threadsafe(work, loop)
+        outcome: Future[T] = Future()
         try:
-            return future.result()
+            loop.call_soon_threadsafe(_begin, work, outcome, loop)
+            return outcome.result()
+        except CancelledError:
+            raise UsageError("the cluster was closed meanwhile") from None
         except BaseException:
-            future.cancel()
+            outcome.cancel()
             raise
 
     def finish(self, work: Coroutine[Any, Any, None]) -> None:
@@ -67,6 +72,30 @@ class Background:
         self._loop = None
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+
+def _begin(
+    work: Coroutine[Any, Any, T], outcome: "Future[T]", loop: asyncio.AbstractEventLoop
+) -> None:
+    """Start a coroutine whose outcome another thread waits for, unless it no longer does."""
+    task = loop.create_task(work)
+
+    def ended(task: asyncio.Task[T]) -> None:
+        with suppress(InvalidStateError):  # nobody waits any more
+            if task.cancelled():
+                outcome.cancel()
+            elif (error := task.exception()) is not None:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(task.result())
+
+    def settled(outcome: "Future[T]") -> None:
+        if outcome.cancelled():
+            with suppress(RuntimeError):  # the loop has ended, and the task with it
+                loop.call_soon_threadsafe(task.cancel)
+
+    task.add_done_callback(ended)
+    outcome.add_done_callback(settled)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -72,8 +72,8 @@ class FakeApiServer:
     ) -> None:
         """Remember ``keep`` events; without ``watch_list`` be as old as 1.26."""
         self.host = host
-        self.history = History(keep)
-        self.changed = Condition()
+        self.history: History = History(keep)
+        self.changed: Condition = Condition()
         self.requests: list[Asked] = []
         """Everything that was asked, in order."""
         self.watch_list = watch_list
@@ -83,8 +83,8 @@ class FakeApiServer:
         """Whether a watch from too long ago gets status 410, instead of an ERROR event."""
         self.pages: dict[str, tuple[int, list[Json]]] = {}
         """What is left of lists, by continue token."""
-        self.token = "first"  # noqa: S105 - it opens nothing but this
-        self.running = True
+        self.token: str = "first"  # noqa: S105 - it opens nothing but this
+        self.running: bool = True
         self._orders: deque[_Order] = deque()
         self._forbidden: set[tuple[Kind, str]] = set()
         self._files = tempfile.TemporaryDirectory(prefix="kdns-testing-")

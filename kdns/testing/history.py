@@ -67,7 +67,7 @@ class History:
 
     def __init__(self, keep: int = 1000) -> None:
         """Remember the last ``keep`` events."""
-        self.version = 1
+        self.version: int = 1
         self.objects: dict[Name, Json] = {}
         self._keep = keep
         self._events: list[Event] = []

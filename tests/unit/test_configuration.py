@@ -1,7 +1,7 @@
 """A Corefile put together: who listens where, with which chain, and what is left of each block."""
 
 import asyncio
-from typing import cast
+import socket
 
 import dns.message
 import pytest
@@ -15,7 +15,6 @@ from kdns.corefile.parser import parse
 from kdns.errors import CorefileError
 from kdns.kube.resources import Selection
 from kdns.server.http import Visit
-from kdns.server.responder import Reply
 from kdns.server.table import door
 from tests.cluster import lines, rcode
 from tests.plugin import FakeRuntime
@@ -29,13 +28,14 @@ def _built(text: str, port: int = 53, runtime: FakeRuntime | None = None) -> Con
 
 def _ask(built: Configuration, address: Address, question: str) -> dns.message.Message:
     """Ask the server of an address, as if over UDP."""
-    query = dns.message.make_query(*question.split())
+    name, rtype = question.split()
+    query = dns.message.make_query(name, rtype)
 
     async def ask() -> bytes | None:
         reply = built.servers[address].responder.respond(
-            query.to_wire(), (HERE, 5300), door("udp", 2)
+            query.to_wire(), (HERE, 5300), door("udp", socket.AF_INET)
         )
-        return await reply if isinstance(reply, asyncio.Task) else cast("Reply", reply)
+        return await reply if isinstance(reply, asyncio.Task) else reply
 
     reply = asyncio.run(ask())
     assert reply is not None
