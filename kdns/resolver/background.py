@@ -21,6 +21,8 @@ class Background:
     def __init__(self, name: str) -> None:
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._gate = threading.Lock()
+        """Held while something is handed to the loop: nothing is after it was stopped."""
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -35,13 +37,9 @@ class Background:
         Whoever is interrupted while waiting, by SIGINT for instance, cancels it. UsageError where
         no loop runs, or on the thread of the loop itself, which would wait for ever.
         """
-        loop = self._loop
-        if loop is None or threading.current_thread() is self._thread:
-            work.close()
-            raise UsageError("the cluster is not open: use it in a with block")
         outcome: Future[T] = Future()
         try:
-            loop.call_soon_threadsafe(_begin, work, outcome, loop)
+            self._hand_over(work, outcome)
             return outcome.result()
         except CancelledError:
             raise UsageError("the cluster was closed meanwhile") from None
@@ -49,11 +47,17 @@ class Background:
             outcome.cancel()
             raise
 
+    def _hand_over(self, work: Coroutine[Any, Any, T], outcome: "Future[T]") -> None:
+        with self._gate:
+            loop = self._loop
+            if loop is None or threading.current_thread() is self._thread:
+                work.close()
+                raise UsageError("the cluster is not open: use it in a with block")
+            loop.call_soon_threadsafe(_begin, work, outcome, loop)
+
     def finish(self, work: Coroutine[Any, Any, None]) -> None:
         """Run what tidies up; where no loop runs any more, that was done."""
-        if self._loop is None:
-            work.close()
-        else:
+        with suppress(UsageError):
             self.run(work)
 
     def call(self, function: Callable[[], T]) -> T:
@@ -66,12 +70,12 @@ class Background:
 
     def stop(self) -> None:
         """End the loop and its thread, and everything that still runs there."""
-        loop, thread = self._loop, self._thread
-        if loop is None or thread is None:
-            return
-        self._loop = None
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
+        with self._gate:
+            loop, self._loop = self._loop, None
+            if loop is not None:
+                loop.call_soon_threadsafe(loop.stop)
+        if self._thread is not None:
+            self._thread.join()
 
 
 def _begin(

@@ -114,6 +114,8 @@ def _unescape(escaped: bytes) -> bytes:
 
 
 def _escape(label: bytes) -> str:
+    if label.replace(b"-", b"").replace(b"_", b"").isalnum():  # nearly every label; ASCII only
+        return label.decode("ascii")
     return "".join(_character(octet) for octet in label)
 
 

@@ -455,7 +455,7 @@ KNOWN: dict[str, tuple[Known, ...]] = {
         Known("Q11", "an alias is one for all types", _q11),
         Known("Q12", "the rcode is that of the end of the aliases", _q12),
         Known("Q13", "an alias that is an address has it", _q13),
-        Known("Q14", "RA says that there is recursion, AA that it is ours", _q14, _forwards),
+        Known("Q14", "RA says that there is recursion", _q14, _forwards),
         Known("Q16", "a pod has no names below it and no ports", _q16),
         Known("Q18", "a pod has all its addresses, however spelled", _q18),
         Known("Q19", "the name of an endpoint is one label", _q19),

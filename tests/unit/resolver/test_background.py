@@ -67,6 +67,30 @@ def test_what_still_runs_at_the_end_is_ended() -> None:
         background.call(list)
 
 
+def test_who_waits_for_what_was_ended_is_told() -> None:
+    background = Background("test")
+    background.start()
+    started = threading.Event()
+    told: list[str] = []
+
+    async def forever() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    def wait() -> None:
+        with pytest.raises(UsageError) as error:
+            background.run(forever())
+        told.append(str(error.value))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert started.wait(5)
+    background.stop()
+    thread.join(5)
+
+    assert told == ["the cluster was closed meanwhile"]
+
+
 def test_stopping_twice_does_no_harm() -> None:
     background = Background("test")
     background.stop()
