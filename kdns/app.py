@@ -251,11 +251,6 @@ class Server:
                 await opened.close()
                 raise
             await self._take_over(new, opened)
-            if not self.is_worker:
-                bound: list[Listener | HttpListener] = [*self._listeners.values()]
-                for one in (*bound, *self._http.values()):
-                    # A second server by accident would take some of the queries unnoticed.
-                    one.share(on=False)
 
     def _read(self) -> Configuration:
         match self._wanted:

@@ -231,31 +231,6 @@ def test_an_address_in_use_is_named(tmp_path: Path, kind: socket.SocketKind) -> 
     assert outcome.stderr == f"kdns: cannot listen on 0.0.0.0:{port}: Address already in use\n"
 
 
-SHARED = {
-    "from the start": (".:{port} {{\n bind {a} {b}\n whoami\n}}\n", None),
-    "since a change": (
-        ".:{port} {{\n bind {a}\n whoami\n}}\n",
-        ".:{port} {{\n whoami\n}}\n",
-    ),
-}
-
-
-@pytest.mark.parametrize(("text", "change"), SHARED.values(), ids=SHARED)
-def test_a_second_server_is_refused_though_addresses_share_a_port(
-    tmp_path: Path, text: str, change: str | None
-) -> None:
-    places = {"port": free_port(), "a": loopback(), "b": loopback()}
-    with running(text.format(**places), tmp_path) as server:
-        if change is not None:
-            (tmp_path / "Corefile").write_text(change.format(**places))
-            server.process.send_signal(signal.SIGUSR1)
-            server.wait_for("Reloading complete")
-        outcome = _run("-conf", str(tmp_path / "Corefile"))
-
-    assert outcome.returncode == 1
-    assert f":{places['port']}: Address already in use" in outcome.stderr
-
-
 def test_a_page_in_use_is_named(tmp_path: Path) -> None:
     port = free_port()
     path = tmp_path / "Corefile"
