@@ -15,7 +15,10 @@ class AddressIndex:
 
     def get(self, address: str) -> list[Key]:
         """Return the keys in order."""
-        return sorted(self._at(address))
+        found = self._keys.get(address)
+        if found is None:
+            return []
+        return sorted(found) if isinstance(found, frozenset) else [found]
 
     def addresses(self) -> set[str]:
         """Return every address."""

@@ -29,7 +29,7 @@ from kdns.metrics import Metrics
 from kdns.wire import codes, kinds, names, relay
 from kdns.wire.kept import Kept
 from kdns.wire.kinds import Kind
-from kdns.wire.message import extended_error
+from kdns.wire.message import Sections, extended_error
 from kdns.wire.names import ROOT, Name
 from kdns.wire.query import CD, Query
 from kdns.wire.records import Record
@@ -180,11 +180,29 @@ class Cache:
     async def _fetch(self, asked: _Asked) -> Response:
         """Ask the following handler, keep what it says, and say so."""
         changes = self._changes
-        judged = self._judge(asked, await asked.following(_authentic(asked.request)))
+        response = await asked.following(_authentic(asked.request))
+        if isinstance(response, Answer) and response.owners:
+            return self._passed(asked, response)
+        judged = self._judge(asked, response)
         # What was missing when the chain began may be there by now.
         if not (_owners(judged.response) and changes != self._changes):
             self._keep(asked, judged)
         return self._shown(asked, judged)
+
+    def _passed(self, asked: _Asked, answer: Answer) -> Answer:
+        """Pass on what is true until an object changes: only its TTL is made that of the others.
+
+        Every first question for a name of the cluster comes this way: see docs/performance.md.
+        """
+        sections, query = answer.sections, asked.request.query
+        kind = kinds.at_a_glance(sections, query) or kinds.of_sections(sections, query).kind
+        if kind is not Kind.FAILURE:
+            self._success.remove(asked.key)
+            self._denial.remove(asked.key)
+        ttls = _ttls(sections)
+        ttl = self._ttl(kind, min(ttls, default=None))
+        answer = _unauthentic(answer, query)
+        return answer if ttls == {ttl} else _levelled(answer, ttl, query)
 
     async def _expired(self, asked: _Asked, entry: Entry) -> Response:
         """Answer with what expired, unless there is better to be had in time (RFC 8767)."""
@@ -304,8 +322,7 @@ class Cache:
     def _judge_own(self, asked: _Asked, answer: Answer) -> _Judged:
         sections = answer.sections
         said = kinds.of_sections(sections, asked.request.query)
-        records = (*sections.answer, *sections.authority, *sections.additional)
-        ttl = self._ttl(said.kind, min((record.ttl for record in records), default=None))
+        ttl = self._ttl(said.kind, min(_ttls(sections), default=None))
         keeps = ttl > 0 and answer.by == FORWARD and answer.error != ""
         return _Judged(answer, said.kind, ttl, keeps=keeps and said.kind is Kind.FAILURE)
 
@@ -465,8 +482,7 @@ def _unauthentic(answer: Answer, query: Query) -> Answer:
 def _levelled(answer: Answer, ttl: int, query: Query) -> Answer:
     """Give all records of an answer of ours the same TTL, as CoreDNS does; not in a transfer."""
     sections = answer.sections
-    records = (*sections.answer, *sections.authority, *sections.additional)
-    if all(record.ttl == ttl for record in records) or query.rtype in (codes.AXFR, codes.IXFR):
+    if _ttls(sections) <= {ttl} or query.rtype in (codes.AXFR, codes.IXFR):
         return answer
     levelled = replace(
         sections,
@@ -475,6 +491,12 @@ def _levelled(answer: Answer, ttl: int, query: Query) -> Answer:
         additional=_with_ttl(sections.additional, ttl),
     )
     return replace(answer, sections=levelled)
+
+
+def _ttls(sections: Sections) -> set[int]:
+    return {
+        record.ttl for record in (*sections.answer, *sections.authority, *sections.additional)
+    }
 
 
 def _with_ttl(records: tuple[Record, ...], ttl: int) -> tuple[Record, ...]:

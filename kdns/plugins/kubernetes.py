@@ -31,6 +31,7 @@ _ALIAS_EDNS = Edns(size=1232)
 
 
 NAME = "kubernetes"
+MAX_SOAS = 64
 _UNKNOWN = "not known yet: not synced with the API server; so far"
 _STALE = {codes.NOERROR: codes.EDE_STALE_ANSWER, codes.NXDOMAIN: codes.EDE_STALE_NXDOMAIN}
 
@@ -43,6 +44,8 @@ class Kubernetes:
         self._store = store
         self._authority = authority
         self._serial = serial
+        self._soas: dict[tuple[int, Name], Record] = {}
+        """By serial, and by zone in the case of the client."""
 
     def wrap(self, following: Handler) -> Handler:
         """Answer for the cluster's names, pass all others on."""
@@ -54,19 +57,33 @@ class Kubernetes:
             outcome = lookup.answer(self._store, self._authority, question)
             if isinstance(outcome, NoName) and self._leaves(outcome, request.query.name):
                 return _unless((outcome,), await following(request))
-            return self._signed(await self._respond(request, question, outcome))
+            if isinstance(outcome, Alias):
+                return self._signed(await self._follow(request, question, outcome))
+            return self._signed(self._direct(question, outcome))
 
         return handle
 
+    def _soa(self, origin: Name) -> Record:
+        """Return the SOA of a zone: every negative answer has one, and it seldom differs."""
+        key = self._store.serial, origin
+        found = self._soas.get(key)
+        if found is None:
+            if len(self._soas) >= MAX_SOAS:
+                self._soas.clear()
+            found = self._soas[key] = apex.soa(self._store, self._authority, origin)
+        return found
+
     def _leaves(self, outcome: NoName, name: Name) -> bool:
         """Whether a missing name is the next plugin's. What is not known yet never is."""
+        if not self._authority.falls_through(name):
+            return False
         # Q10: CoreDNS lets names go before it knows whether they exist.
-        known = self._authority.settings.compat or self._is_known(outcome)
-        return known and self._authority.falls_through(name)
+        return self._authority.settings.compat or self._is_known(outcome)
 
     def _is_known(self, outcome: NoName) -> bool:
         """Whether everything that could make the name was listed."""
-        return self._store.lists(outcome.needs, outcome.namespace)
+        store = self._store
+        return store.lists(outcome.needs, outcome.namespace if store.unlisted else "")
 
     def _signed(self, answer: Answer) -> Answer:
         """Say who made the answer, and that what it was made from may be out of date."""
@@ -85,11 +102,14 @@ class Kubernetes:
         return replace(answer, sections=replace(sections, ede=ede))
 
     async def _respond(self, request: Request, question: Question, outcome: Lookup) -> Answer:
+        if isinstance(outcome, Alias):
+            return await self._follow(request, question, outcome)
+        return self._direct(question, outcome)
+
+    def _direct(self, question: Question, outcome: Found | NoData | NoName) -> Answer:
         match outcome:
             case Found(answer, owners, additional):
                 return Answer(Sections(answer=answer, additional=additional), owners)
-            case Alias():
-                return await self._follow(request, question, outcome)
             case NoData(reason, owners):
                 return self._negative(question, codes.NOERROR, reason, owners)
             case NoName(reason, owners) if self._is_known(outcome):
@@ -98,14 +118,14 @@ class Kubernetes:
                 return self._unsynced(question, reason)
 
     def _negative(self, question: Question, rcode: int, reason: str, owners: Owners) -> Answer:
-        soa = apex.soa(self._store, self._authority, question.origin)
+        soa = self._soa(question.origin)
         sections = Sections(rcode, authority=(soa,), ede=(codes.EDE_OTHER, reason))
         # What no object made is still to be kept: the zone itself owns it.
         return Answer(sections, owners or apex.ALWAYS)
 
     def _unsynced(self, question: Question, reason: str) -> Answer:
         """Admit that the list of objects is not complete: the name may exist."""
-        soa = apex.soa(self._store, self._authority, question.origin)
+        soa = self._soa(question.origin)
         text = f"{_UNKNOWN} {reason}"
         sections = Sections(codes.SERVFAIL, authority=(soa,), ede=(codes.EDE_NOT_READY, text))
         return Answer(sections)

@@ -166,20 +166,27 @@ class LoadBalance:
     def _balanced(self, answer: Answer, query: Query) -> Answer:
         """Have an answer rotate, or make one in an order of its own."""
         sections = answer.sections
+        if len(sections.answer) <= 1 and len(sections.additional) <= 1:
+            return answer  # one record has one order
         if not self._concerns(query, sections.rcode):
             return answer
-        ordered = replace(sections, answer=_aliases_first(sections.answer))
-        if self._is_particular(ordered):
-            return replace(answer, sections=self._drawn(ordered), owners=(), rotate=False)
+        arranged = _aliases_first(sections.answer)
+        if arranged is not sections.answer:
+            sections = replace(sections, answer=arranged)
+        if self._is_particular(sections):
+            return replace(answer, sections=self._drawn(sections), owners=(), rotate=False)
         owners = answer.owners
         if owners and self._weights is not None:
             owners = (*owners, self._weights.owner)
-        return replace(answer, sections=ordered, owners=owners, rotate=True)
+        return replace(answer, sections=sections, owners=owners, rotate=True)
 
     def _is_particular(self, sections: Sections) -> bool:
         """Whether rotation is not enough: chance is not even, or addresses are not alike."""
-        if sum(record.rtype == codes.MX for record in sections.answer) > 1:
+        mx = [record for record in sections.answer if record.rtype == codes.MX]
+        if len(mx) > 1:
             return True
+        if self._weights is None and not self._prefer:
+            return False
         return any(
             self._is_uneven([records[index] for index in places])
             for records in (sections.answer, sections.additional)
@@ -246,6 +253,8 @@ def _prefix(network: Network) -> tuple[int, int, int]:
 
 def _aliases_first(records: tuple[Record, ...]) -> tuple[Record, ...]:
     """Return CNAMEs, others, addresses, MX: glibc is particular about the first."""
+    if len({record.rtype for record in records}) <= 1:
+        return records
     ranks = [_RANKS.get(record.rtype, _OTHER) for record in records]
     if ranks == sorted(ranks):
         return records

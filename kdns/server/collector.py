@@ -4,11 +4,10 @@ A scrape comes on a thread of its own; the counts belong to the event loop, whic
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from itertools import accumulate
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -18,7 +17,6 @@ from kdns.server.tally import Histogram, Tally
 PATIENCE = 1.0
 """Seconds that a scrape waits for the event loop; then it shows what it saw last time."""
 
-_K = TypeVar("_K")
 _Tallies: TypeAlias = list[tuple[str, Tally]]
 _Series: TypeAlias = Iterable[tuple[str, Mapping[Any, int]]]
 _Shapes: TypeAlias = Iterable[tuple[str, Mapping[Any, Histogram]]]
@@ -63,7 +61,7 @@ class TrafficCollector(Collector):
             copied.set_result(self._copy())
 
     def _copy(self) -> _Tallies:
-        return [(server, _copied(tally)) for server, tally in self._read()]
+        return [(server, tally.copied()) for server, tally in self._read()]
 
 
 def families(tallies: _Tallies) -> Iterator[Metric]:
@@ -132,29 +130,6 @@ def _buckets(shape: Histogram) -> list[tuple[str, float]]:
     """Return upper bounds with how much lies below each."""
     bounds = [*(f"{bound:g}" for bound in shape.bounds), "+Inf"]
     return list(zip(bounds, map(float, accumulate(shape.buckets)), strict=True))
-
-
-def _copied(tally: Tally) -> Tally:
-    """Copy the counts: a hundredth of what ``deepcopy`` would take of the event loop."""
-    copied = Tally()
-    copied.requests = Counter(tally.requests)
-    copied.responses = Counter(tally.responses)
-    copied.do = Counter(tally.do)
-    copied.durations = _shapes(tally.durations)
-    copied.request_sizes = _shapes(tally.request_sizes)
-    copied.response_sizes = _shapes(tally.response_sizes)
-    copied.panics = tally.panics
-    return copied
-
-
-def _shapes(shapes: Mapping[_K, Histogram]) -> dict[_K, Histogram]:
-    return {key: _shape(shape) for key, shape in shapes.items()}
-
-
-def _shape(shape: Histogram) -> Histogram:
-    copied = Histogram(shape.bounds)
-    copied.buckets, copied.sum = [*shape.buckets], shape.sum
-    return copied
 
 
 def _loop_here() -> asyncio.AbstractEventLoop | None:

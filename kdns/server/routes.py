@@ -34,6 +34,8 @@ class Routes:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = {route.zone: route for route in routes}
+        self._only = self._routes.get(ROOT) if len(self._routes) == 1 else None
+        """The route of every name, where that is the only one."""
         self.any_class = any(route.any_class for route in routes)
         """Classes are looked at before zones: one block's wish is granted to all, as in CoreDNS."""
 
@@ -43,6 +45,8 @@ class Routes:
         DS belongs to the parent (RFC 4035 section 3.1.4.1), which may be served here too: it goes
         to the shortest zone, of which the root is none, as in CoreDNS.
         """
+        if self._only is not None:
+            return self._only
         routes, name = self._routes, query.name
         found: Route | None = None
         while name != ROOT:

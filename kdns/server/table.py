@@ -4,17 +4,18 @@ Two levels. ``packets`` maps everything of a datagram after its id to the finish
 is the whole work for a query that was asked before in the same form. Behind it, answers by
 question serve the same question in another form (TCP, another EDNS size, a new cookie).
 
-A question's first answer is on probation: it is kept apart, in a small FIFO, and makes no packet.
-Asked again, it moves to one of two main parts, of which one is for names that do not exist. So a
-flood of names that nobody asks twice pushes out only other such names, a flood of missing names
-that somebody does ask twice pushes out only missing names, and both cost a bounded amount of
-memory: every part is bounded in entries and in octets.
+A question's first answer leaves nothing behind but two octets that say so. Asked again before they
+are overwritten, its answer is kept, in one of two parts, of which one is for names that do not
+exist. So a flood of names that nobody asks twice pushes out nothing and takes no memory, and a
+flood of missing names that somebody does ask twice pushes out only missing names. Both parts are
+bounded in entries and in octets.
 
 Opens no sockets; knows no zones and no clock.
 """
 
 import socket
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from kdns.chain import Answer, Transport
@@ -22,7 +23,6 @@ from kdns.kube.owners import EVERYTHING, Owner
 from kdns.server.packets import Packet
 from kdns.server.tally import Tally
 from kdns.wire import codes
-from kdns.wire.records import Record
 
 Door: TypeAlias = tuple[Transport, Literal["1", "2"]]
 """The way that a query came: transport, and family: 1 is IPv4, 2 is IPv6, as metrics have it."""
@@ -38,8 +38,8 @@ MAX_ANSWERS = 50_000
 """Answers in each main part. At 10,000 services that is five names for each."""
 MAX_BYTES = 64 << 20
 """Octets of each main part: answers, packets and their keys."""
-PROBATION_ANSWERS = 2_000
-PROBATION_BYTES = 8 << 20
+PLACES, MARKS = 1 << 19, (1 << 16) - 1
+"""Questions of which it is known that they were asked once, and what tells them apart."""
 MAX_FORMS = 8
 """Packets of one question: a client that varies its EDNS options must not fill the table."""
 MAX_KEY = 400
@@ -61,14 +61,15 @@ class _Entry:
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.keys: list[tuple[Door, bytes]] = []
-        sections = answer.sections
-        self.size = _ENTRY + sum(
-            map(_octets, (sections.answer, sections.authority, sections.additional))
-        )
+        self.size = _octets(answer)
 
 
-def _octets(section: Sequence[Record]) -> int:
-    return sum(_RECORD + len(record.rdata) for record in section)
+def _octets(answer: Answer) -> int:
+    """Return about how much memory an answer takes."""
+    sections, octets = answer.sections, _ENTRY
+    for record in (*sections.answer, *sections.authority, *sections.additional):
+        octets += _RECORD + len(record.rdata)
+    return octets
 
 
 class _Shelf:
@@ -97,6 +98,26 @@ class _Shelf:
         return None
 
 
+class _Doorkeeper:
+    """Remembers by two octets each which questions were asked not long ago.
+
+    A question has one place, and takes it from whoever had it: that is how old ones are forgotten.
+    Of those that share a place one in 65,535 is taken for another, which costs an entry and no
+    more. Python hashes octets with a secret of the process: nobody can choose who is forgotten.
+    """
+
+    def __init__(self) -> None:
+        self._marks = array("H", bytes(2 * PLACES))
+
+    def knows(self, question: bytes) -> bool:
+        """Whether the question was asked lately; it is remembered from now on."""
+        number = hash(question)
+        place, mark = number % PLACES, number // PLACES % MARKS + 1
+        known = self._marks[place] == mark
+        self._marks[place] = mark
+        return known
+
+
 class AnswerTable:
     """Prepared answers, dropped by owner."""
 
@@ -106,8 +127,6 @@ class AnswerTable:
         *,
         max_answers: int = MAX_ANSWERS,
         max_bytes: int = MAX_BYTES,
-        max_probation: int = PROBATION_ANSWERS,
-        max_probation_bytes: int = PROBATION_BYTES,
     ) -> None:
         self.packets: dict[Door, dict[bytes, Packet]] = {door: {} for door in DOORS}
         """Read by the sockets on every query, and written by nobody else. A reply for TCP is too
@@ -122,8 +141,8 @@ class AnswerTable:
         """Counts the drops: an answer that was begun before one may be out of date."""
         self._existing = _Shelf(max_answers, max_bytes)
         self._missing = _Shelf(max_answers, max_bytes)
-        self._probation = _Shelf(max_probation, max_probation_bytes)
-        self._shelves = (self._existing, self._missing, self._probation)
+        self._doorkeeper = _Doorkeeper()
+        self._shelves = (self._existing, self._missing)
         self._owned: dict[Owner, set[bytes]] = {}
         self._passing: dict[tuple[Door, bytes], Packet] = {}
         self._passing_octets = 0
@@ -137,26 +156,23 @@ class AnswerTable:
         return sum(shelf.octets for shelf in self._shelves)
 
     def answer(self, question: bytes) -> Answer | None:
-        """Return the answer to a question (as sent); asking is what ends its probation."""
+        """Return the answer that is kept for a question (as sent)."""
         entry = self._existing.entries.get(question) or self._missing.entries.get(question)
-        if entry is not None:
-            return entry.answer
-        entry = self._probation.remove(question)
-        if entry is None:
-            return None
-        missing = entry.answer.sections.rcode == codes.NXDOMAIN
-        self._add(self._missing if missing else self._existing, question, entry)
-        return entry.answer
+        return None if entry is None else entry.answer
 
-    def put(self, question: bytes, answer: Answer) -> None:
-        """Keep a new answer, on probation."""
+    def put(self, question: bytes, answer: Answer) -> bool:
+        """Keep an answer until one of its owners is touched, if this is not the first lately."""
+        if not self._doorkeeper.knows(question):
+            return False
         self._drop(question)
         for owner in answer.owners:
             self._owned.setdefault(owner, set()).add(question)
-        self._add(self._probation, question, _Entry(answer))
+        missing = answer.sections.rcode == codes.NXDOMAIN
+        self._add(self._missing if missing else self._existing, question, _Entry(answer))
+        return True
 
     def put_packet(self, question: bytes, door: Door, key: bytes, packet: Packet) -> None:
-        """Keep a finished form of an answer that is past its probation."""
+        """Keep a finished form of an answer that is kept."""
         shelf = self._existing if question in self._existing.entries else self._missing
         entry = shelf.remove(question)
         if entry is None:

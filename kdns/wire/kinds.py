@@ -36,6 +36,10 @@ class Kind(Enum):
     """Other rcodes, zone transfers, and what is signed but not valid at the moment."""
 
 
+_DENIALS = {codes.NOERROR: Kind.NODATA, codes.NXDOMAIN: Kind.NXDOMAIN}
+"""What a SOA without an answer says, by rcode."""
+
+
 class Said(Struct, frozen=True):
     """What of a response decides about its kind."""
 
@@ -97,6 +101,21 @@ def of_reply(reply: Reply) -> Said:
         has_answer(reply.name, reply.rtype, records),
         frozenset(place.rtype for place in reply.authority),
     )
+
+
+def at_a_glance(sections: Sections, query: Query) -> Kind | None:
+    """Return what nearly every answer of ours is; None for one that has to be looked at closely.
+
+    That is records of the name itself, or a SOA and nothing else. An alias needs a closer look.
+    """
+    answer, authority = sections.answer, sections.authority
+    if answer:
+        last = answer[-1]
+        plain = last.rtype == query.rtype != codes.CNAME and last.owner == query.asked
+        return Kind.ANSWER if plain and sections.rcode == codes.NOERROR else None
+    if not authority or authority[0].rtype != codes.SOA or query.rtype in _TRANSFERS:
+        return None
+    return _DENIALS.get(sections.rcode)
 
 
 def of_sections(sections: Sections, query: Query) -> Said:

@@ -143,7 +143,7 @@ def _message(writer: "_Writer", sections: Sections, kept: int, options: bytes) -
     """Cut what was written into pieces. They lack the id, so offsets shift by two."""
     out, starts = writer.out, writer.starts
     end = starts[kept]
-    serial_at = _serial_at(sections, starts, kept)
+    serial_at = _serial_at(sections, starts, kept) if writer.has_soa else 0
     first, count = _rotating(sections.answer, starts)
     if count and first < kept and not serial_at:
         return Message(
@@ -229,6 +229,19 @@ def extended_error(code: int, text: str) -> bytes:
     return _OPTION.pack(codes.EDNS_EDE, len(data)) + data
 
 
+def _below(record: Record) -> list[bytes]:
+    """Return what stands in front of the owner in each target; nothing if one is not below it."""
+    owner, found = record.owner, []
+    for target in record.targets:
+        end, at = len(target) - len(owner), 0
+        while at < end:
+            at += 1 + target[at]
+        if at != end or not end or not target.endswith(owner):
+            return []
+        found.append(target[:end])
+    return found
+
+
 class _Writer:
     """Appends records after a question, compressing names that were written before.
 
@@ -239,6 +252,7 @@ class _Writer:
         self.out = bytearray(HEADER.size) + question
         self.starts = [len(self.out)]
         """Where each record begins, and after the last one where it ends."""
+        self.has_soa = False
         self._asked = question[:-QUESTION_TAIL]
         self._asked_labels: list[int] = []
         self._offsets: dict[bytes, int] = {}
@@ -246,24 +260,39 @@ class _Writer:
 
     def add(self, record: Record) -> None:
         """Append one record."""
-        out, owner, rdata = self.out, record.owner, record.rdata
-        if owner == self._asked != ROOT:
-            out += _POINTER_TO_QUESTION
+        out, rdata = self.out, record.rdata
+        pointer = self._owner(record.owner)
+        if not record.targets:
+            out += _FIXED.pack(record.rtype, record.rclass, record.ttl, len(rdata))
+            if record.rtype == codes.SRV:
+                # The target is spelled out, but the additional section may point at it.
+                self._remember(rdata[6:], len(out) + 6, ROOT)
+            out += rdata
+        elif pointer and (below := _below(record)):
+            # The names of a SOA, which most negative answers have.
+            rdata = pointer.join((*below, rdata))
+            out += _FIXED.pack(record.rtype, record.rclass, record.ttl, len(rdata)) + rdata
         else:
-            self._name(owner)
-        out += _FIXED.pack(record.rtype, record.rclass, record.ttl, len(rdata))
-        if record.targets:
+            out += _FIXED.pack(record.rtype, record.rclass, record.ttl, 0)
             begin = len(out)
             for target in record.targets:
                 self._name(target)
             out += rdata
             out[begin - 2 : begin] = (len(out) - begin).to_bytes(2)
-        else:
-            if record.rtype == codes.SRV:
-                # The target is spelled out, but the additional section may point at it.
-                self._remember(rdata[6:], len(out) + 6, ROOT)
-            out += rdata
+        self.has_soa |= record.rtype == codes.SOA
         self.starts.append(len(out))
+
+    def _owner(self, owner: Name) -> bytes:
+        """Append an owner; return the pointer that it is, if it is one."""
+        if owner == self._asked != ROOT:
+            pointer = _POINTER_TO_QUESTION
+        elif offset := self._find(owner):
+            pointer = (_POINTER | offset).to_bytes(2)
+        else:
+            self._name(owner)
+            return b""
+        self.out += pointer
+        return pointer
 
     def fitting(self, room: int) -> int:
         """How many records end within that many octets."""

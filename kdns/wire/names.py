@@ -48,7 +48,7 @@ def of(*labels: str) -> Name:
 
     The result has no root: append the origin.
     """
-    return b"".join(bytes((len(label),)) + label.encode("latin-1") for label in labels)
+    return "".join([chr(len(label)) + label for label in labels]).encode("latin-1")
 
 
 def to_text(name: Name) -> str:

@@ -23,12 +23,17 @@ SCHEMA_TTL = 28_800
 MAX_SOA_TTL = 300
 REFRESH, RETRY, EXPIRE = 7200, 1800, 86_400
 
+_DEEPEST = 2
+"""Labels of the longest of these names, ``ns.dns``."""
+
 ALWAYS: tuple[Owner, ...] = (("zone",),)
 """Owner of what no change can touch."""
 
 
 def answer(store: Store, authority: Authority, question: Question) -> Lookup | None:
     """Answer for the names that every zone has; None for all others."""
+    if len(question.labels) > _DEEPEST:
+        return None
     match question.labels:
         case ():
             return _zone(store, authority, question)

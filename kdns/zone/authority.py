@@ -71,30 +71,22 @@ class Authority:
 
     def question(self, query: Query) -> Question | None:
         """Read a query inside the longest zone that it falls in; None when it is in none."""
-        name, at = query.name, 0
-        while True:
-            zone = self._zones.get(name[at:])
-            if zone is not None:
-                below = (name[:at] + names.ROOT).decode("latin-1")
-                labels = _labels(below)
-                return Question(query.asked, query.rtype, zone, query.asked[at:], labels)
-            if not name[at]:
+        name, zones, at = query.name, self._zones, 0
+        labels: list[str] = []
+        while (zone := zones.get(name[at:])) is None:
+            length = name[at]
+            if not length:
                 return None
-            at += 1 + name[at]
+            labels.append(name[at + 1 : at + 1 + length].decode("latin-1"))
+            at += 1 + length
+        asked = query.asked
+        return Question(asked, query.rtype, zone, asked[at:], tuple(labels))
 
     def falls_through(self, name: Name) -> bool:
         """Whether a missing name (in lower case) is left to the next plugin."""
         if self.settings.fallthrough is None:
             return False
         return not self._fallthrough or any(names.is_below(name, o) for o in self._fallthrough)
-
-
-def _labels(below: str) -> tuple[str, ...]:
-    found, at = [], 0
-    while length := ord(below[at]):
-        found.append(below[at + 1 : at + 1 + length])
-        at += 1 + length
-    return tuple(found)
 
 
 def _zones(settings: Settings) -> list[Zone]:

@@ -3,11 +3,12 @@
 Kubernetes DNS specification 1.1.0 sections 2.3.3 and 2.4.3. Pure.
 """
 
+from collections.abc import Sequence
 from ipaddress import ip_address
 
 from msgspec import Struct
 
-from kdns.kube.objects import EndpointSlice, Kind
+from kdns.kube.objects import EndpointSlice, Kind, Service
 from kdns.kube.owners import ADDRESSES, NAMESPACES, address_key, address_owner, namespace_owner
 from kdns.kube.store import Store
 from kdns.wire import codes, names, records
@@ -64,10 +65,10 @@ def address_of(name: Name) -> Reversed | None:
 def _host(store: Store, authority: Authority, question: Question, address: str) -> Lookup:
     # An address that comes or goes touches its own owner; beside that, only the namespaces of
     # those who have it decide.
-    having = {item.namespace for item in store.services_at(address)}
-    having |= {item.namespace for item in store.slices_at(address)}
+    services, slices = store.services_at(address), store.slices_at(address)
+    having = {item.namespace for item in services} | {item.namespace for item in slices}
     owners: Owners = (address_owner(address), *map(namespace_owner, sorted(having)))
-    targets = _targets(store, authority, address)
+    targets = _targets(store, authority, address, services, slices)
     if not targets:
         reason = "the address belongs to no service and no endpoint"
         return NoName(reason, owners, _needs(authority.settings))
@@ -81,7 +82,8 @@ def _host(store: Store, authority: Authority, question: Question, address: str) 
 def _above(store: Store, authority: Authority, prefix: str) -> Lookup:
     """Answer for a name above addresses: it exists if an address below it does."""
     for address in store.addresses_under(prefix):
-        if _targets(store, authority, address):
+        services, slices = store.services_at(address), store.slices_at(address)
+        if _targets(store, authority, address, services, slices):
             return NoData("names of addresses are below", (ADDRESSES, NAMESPACES), empty=True)
     return NoName("no address is below", (ADDRESSES, NAMESPACES), _needs(authority.settings))
 
@@ -92,12 +94,18 @@ def _needs(settings: Settings) -> tuple[Kind, ...]:
     return kinds if settings.noendpoints else (*kinds, "EndpointSlice")
 
 
-def _targets(store: Store, authority: Authority, address: str) -> list[Name]:
+def _targets(
+    store: Store,
+    authority: Authority,
+    address: str,
+    services: Sequence[Service],
+    slices: Sequence[EndpointSlice],
+) -> list[Name]:
     """Return the names that an address stands for: Services first, else endpoints."""
     settings = authority.settings
     services = [
         service
-        for service in store.services_at(address)
+        for service in services
         if not _is_hidden(store, settings, service.namespace)
         and _is_found(settings, address, service.cluster_ips)
     ]
@@ -109,7 +117,7 @@ def _targets(store: Store, authority: Authority, address: str) -> list[Name]:
         return []
     return [
         target
-        for item in store.slices_at(address)
+        for item in slices
         if item.service and not _is_hidden(store, settings, item.namespace)
         for target in _endpoint_names(authority, item, address)
     ]
@@ -139,10 +147,12 @@ def _short(text: str) -> str:
 
 def _endpoint_names(authority: Authority, item: EndpointSlice, address: str) -> list[Name]:
     below = _service_name(authority, item.namespace, item.service)
+    # A slice has a hundred endpoints: an IPv4 address is its own key, and found without a loop.
+    plain = ":" not in address
     return [
         prefix(endpoint_name(authority.settings, endpoint, text)) + below
         for endpoint in item.endpoints
-        if endpoint.ready
+        if endpoint.ready and (not plain or address in endpoint.addresses)
         for text in endpoint.addresses
         if address_key(text) == address and _is_found(authority.settings, address, (text,))
     ]

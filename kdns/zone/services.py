@@ -36,6 +36,8 @@ from kdns.zone.endpoints import (
 from kdns.zone.settings import Settings
 
 _FAMILIES = {codes.A: "IPv4", codes.AAAA: "IPv6"}
+_SIZES = {codes.A: 4, codes.AAAA: 16}
+"""Octets of an address."""
 _NAMED_AT_MOST = 5
 """How many names a reason lists before it stops."""
 
@@ -54,6 +56,11 @@ class Scope(Struct, frozen=True):
         """The Service's name in the long form, its zone as asked: target of SRV records."""
         return names.of(self.service.name, self.service.namespace, "svc") + self.question.origin
 
+    @property
+    def names_targets(self) -> bool:
+        """Whether the answer shows the names of targets: it takes long to make a hundred."""
+        return self.question.rtype == codes.SRV
+
     def missing(self, reason: str) -> NoName:
         """Return that the name is not there, as far as the Service and its slices tell."""
         kind: Kind = self.service.KIND
@@ -67,6 +74,7 @@ class Target(Struct, frozen=True, gc=False):
     """Where records point: a name with addresses and ports."""
 
     name: Name
+    """Empty where no answer shows it."""
     addresses: tuple[bytes, ...]
     ports: tuple[Port, ...]
 
@@ -248,15 +256,17 @@ def _records(scope: Scope, targets: list[Target]) -> Lookup:
     question, ttl = scope.question, scope.settings.ttl
     if question.rtype == codes.SRV:
         return _srv(scope, targets)
-    addresses = [
-        record
-        for target in targets
-        for packed in target.addresses
-        if (record := records.address(question.name, ttl, packed)).rtype == question.rtype
-    ]
+    size = _SIZES.get(question.rtype)
+    # No address twice (RFC 2181 section 5): two slices may have the same endpoint.
+    unique = dict.fromkeys(
+        [packed for target in targets for packed in target.addresses if len(packed) == size]
+    )
+    if unique:
+        owner, rtype = question.name, question.rtype
+        return Found(tuple([Record(owner, rtype, ttl, ip) for ip in unique]), scope.owners)
     family = _FAMILIES.get(question.rtype)
     reason = f"no {family} address" if family else "no record of this type"
-    return found(addresses, f"service {scope.service.name} has {reason}", scope.owners)
+    return NoData(f"service {scope.service.name} has {reason}", scope.owners)
 
 
 def _srv(scope: Scope, targets: list[Target]) -> Lookup:
@@ -298,7 +308,8 @@ def _unique(items: list[Record]) -> tuple[Record, ...]:
 
 def _cluster_target(scope: Scope, ports: tuple[Port, ...]) -> Target:
     packed = map(records.pack_address, scope.service.cluster_ips)
-    return Target(scope.full_name, tuple(ip for ip in packed if ip is not None), ports)
+    name = scope.full_name if scope.names_targets else b""
+    return Target(name, tuple([ip for ip in packed if ip is not None]), ports)
 
 
 def _backend_targets(scope: Scope, backends: Sequence[Backend]) -> list[Target]:
@@ -306,6 +317,8 @@ def _backend_targets(scope: Scope, backends: Sequence[Backend]) -> list[Target]:
 
 
 def _backend_target(scope: Scope, backend: Backend, ports: tuple[Port, ...]) -> Target:
+    if not scope.names_targets:
+        return Target(b"", (backend.address,), ports)
     # M9: SRV targets of imported Services contain the cluster.
     cluster = names.of(backend.cluster) if scope.service.imported else b""
     name = prefix(backend.name) + cluster + scope.full_name

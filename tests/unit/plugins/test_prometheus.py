@@ -27,7 +27,7 @@ from tests import plugin
 from tests.plugin import FakeRuntime
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
-TRAFFIC = Traffic(".", "udp", "1", "A", "NOERROR", "kubernetes", True, 50, 300)
+TRAFFIC = Traffic((".", "udp", "1", "A", "NOERROR", "kubernetes", True), 50, 300)
 
 
 def _block(text: str = "prometheus", runtime: FakeRuntime | None = None) -> Block:

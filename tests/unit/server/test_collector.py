@@ -14,8 +14,8 @@ from kdns.server.tally import Tally, Traffic
 SERVER = "dns://:53"
 ZONE = {"server": SERVER, "zone": ".", "view": ""}
 WAY = {**ZONE, "proto": "udp"}
-QUERY = Traffic(".", "udp", "1", "A", "NOERROR", "kubernetes", False, 50, 300)
-FAILED = Traffic("a.", "tcp", "2", "other", "SERVFAIL", "", True, 64_001, 10)
+QUERY = Traffic((".", "udp", "1", "A", "NOERROR", "kubernetes", False), 50, 300)
+FAILED = Traffic(("a.", "tcp", "2", "other", "SERVFAIL", "", True), 64_001, 10)
 
 
 def _tally() -> Tally:

@@ -19,7 +19,7 @@ def _answer(*owners: tuple[str, ...]) -> Answer:
 
 def _promote(table: AnswerTable, question: bytes, answer: Answer, packet: bytes = b"p") -> None:
     table.put(question, answer)
-    table.answer(question)
+    assert table.put(question, answer)
     table.put_packet(question, UDP, b"key of " + question, Packet(packet))
 
 
@@ -55,14 +55,25 @@ def test_a_first_answer_makes_no_packet() -> None:
 
 
 def test_a_flood_of_names_asked_once_leaves_the_working_set() -> None:
-    table = AnswerTable(max_probation=10)
+    table = AnswerTable()
     _promote(table, b"q", _answer(ONE))
+    before = table.octets
     for number in range(1000):
-        table.put(b"%d" % number, _answer(("service", "a", str(number))))
+        assert not table.put(b"%d" % number, _answer(("service", "a", str(number))))
 
     assert table.answer(b"q") is not None
-    assert len(table) == 11
-    assert len(table._owned) == 11  # noqa: SLF001 - the index must not grow either
+    assert (len(table), table.octets) == (1, before)
+    assert len(table._owned) == 1  # noqa: SLF001 - the index must not grow either
+
+
+def test_many_names_that_take_turns_are_all_kept() -> None:
+    table = AnswerTable()
+    names = [b"%d" % number for number in range(10_000)]
+    for _ in range(2):
+        for name in names:
+            table.put(name, _answer(ONE))
+
+    assert len(table) > 0.97 * len(names)  # a few share a place, and take it from one another
 
 
 @pytest.mark.parametrize("bounds", [{"max_answers": 3}, {"max_bytes": 3 * (500 + 8 + 10)}])
@@ -104,12 +115,12 @@ def test_missing_names_that_are_asked_twice_push_out_only_missing_names() -> Non
 
 def test_large_answers_are_charged_for_their_records() -> None:
     many = tuple(records.address(b"\0", 5, number.to_bytes(4)) for number in range(1000))
-    table = AnswerTable(max_probation_bytes=1 << 20)
+    table = AnswerTable(max_bytes=1 << 20)
     for number in range(100):
-        table.put(b"%d" % number, Answer(Sections(answer=many), (ONE,)))
+        _promote(table, b"%d" % number, Answer(Sections(answer=many), (ONE,)), b"")
 
     assert table.octets <= 1 << 20
-    assert len(table) == (1 << 20) // (500 + 1000 * 164)
+    assert len(table) == (1 << 20) // (500 + 1000 * 164 + 8)
 
 
 def test_udp_never_finds_what_was_prepared_for_tcp() -> None:
