@@ -6,10 +6,8 @@ Run it from the repository's root; ``bash bench/tools`` installs and builds what
 """
 
 import argparse
-import datetime as dt
 import json
 import os
-import platform
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from typing import Any
 from bench import scaling
 from bench.contestants import CACHING, COREDNS, FAST, KDNS, NSD, TWICE, UNBOUND, has_uvloop
 from bench.figures import Figures
+from bench.machine import machine
 from bench.population import Population
 from bench.queries import Plan, Queries, cluster
 from bench.results import Results
@@ -48,7 +47,9 @@ def main() -> int:
         return 1
     print("\n\n".join(one["text"] for one in kept))
     if options.save:
-        Path(options.save).write_text(json.dumps({"machine": machine(), "sizes": kept}, indent=1))
+        Path(options.save).write_text(
+            json.dumps({"machine": machine("python -m bench"), "sizes": kept}, indent=1)
+        )
     return 0
 
 
@@ -104,18 +105,6 @@ def servers(wanted: Sequence[str] | None) -> list[str]:
 def chosen(rows: Sequence[Row], wanted: Sequence[str] | None) -> list[Row]:
     """Return the rows that are wanted."""
     return [row for row in rows if not wanted or any(text in row.name for text in wanted)]
-
-
-def machine() -> dict[str, str]:
-    """Say where and when this was."""
-    return {
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "command": " ".join(["python -m bench", *sys.argv[1:]]),
-        "python": platform.python_version(),
-        "kernel": platform.release(),
-        "cores": str(os.cpu_count()),
-        "load": f"{os.getloadavg()[2]:.1f}",
-    }
 
 
 if __name__ == "__main__":

@@ -3,17 +3,18 @@
     python -m bench.cluster [--services 10000] [--endpoints 100000] [--quick] [--only kdns]
 
 Run it from the repository's root. It needs the programs of ``python -m tests.controlplane.build``
-and ``python -m tests.coredns.build``; docs/performance.md says what each row means.
+and ``python -m tests.coredns.build``; docs/benchmarks.md says what each row means.
 """
 
 import argparse
 import math
 import os
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -47,6 +48,9 @@ LATE = 5.0  # milliseconds
 CALM_SECONDS = 5.0
 AFTER = 2.0  # seconds of the stream that still belong to a re-list
 CORE = 0
+EXIT_ENDED = 143
+NICE = -15
+"""Where it is allowed: others on the machine are to take no turns in the middle of a run."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,6 @@ class Sizes:
 
 
 FULL = Sizes(3, 200, 3, 60, 500, 300, 10)
-USUAL = Sizes(2, 100, 1, 20, 500, 300, 6)
-"""As a part of the whole benchmark."""
 QUICK = Sizes(1, 40, 1, 10, 500, 300, 3)
 
 
@@ -79,18 +81,30 @@ class Change:
 def main() -> int:
     """Print one table."""
     options = parse()
+    with suppress(PermissionError):
+        os.nice(NICE)
+    # Whoever ends a run early must find no servers and no folder afterwards.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_ENDED))
     names = [name for name in NAMES if options.only in (None, name.lower())]
-    figures = Figures(names)
+    figures = Figures(names, options.save)
     population = Population(options.services, options.endpoints // options.services)
-    size = replace(QUICK if options.quick else FULL, outage_seconds=options.outage_seconds)
+    size = sizes(options)
     try:
         with tempfile.TemporaryDirectory(prefix="kdns-bench-") as folder:
             run(Path(folder), population, size, figures, options.parts)
     except NotBuilt as reason:
         print(reason)
         return 1
+    figures.save()
     print(f"\n{figures.table()}")
     return 0
+
+
+def sizes(options: argparse.Namespace) -> Sizes:
+    """Return how much of each is to be measured."""
+    size = QUICK if options.quick else FULL
+    repeats = options.repeats or size.repeats
+    return replace(size, outage_seconds=options.outage_seconds, repeats=repeats)
 
 
 def parse() -> argparse.Namespace:
@@ -102,6 +116,8 @@ def parse() -> argparse.Namespace:
     add("--only", choices=[name.lower() for name in NAMES], help="leave the other server out")
     add("--quick", action="store_true", help="less of everything, in about two minutes")
     add("--outage-seconds", type=float, help="how long the API server is away: 60, quick: 10")
+    add("--repeats", type=int, help="starts and streams of each server: 3, quick: 1")
+    add("--save", metavar="FILE", help="keep the figures as JSON, part by part")
     add("--parts", nargs="*", default=PARTS, choices=[*PARTS], help="what to measure")
     options = parser.parse_args()
     options.services = options.services or (1000 if options.quick else 10_000)
@@ -117,18 +133,18 @@ def run(
     population: Population,
     size: Sizes,
     figures: Figures,
-    parts: Sequence[str] | None = None,
+    parts: Sequence[str],
 ) -> None:
-    """Fill a cluster and measure everything, or some parts."""
+    """Fill a cluster and measure some parts."""
     (folder / "plane").mkdir()
     zonefile.write_elsewhere(folder)
-    with ControlPlane(folder=folder / "plane", controllers=False) as plane:
+    with ControlPlane(folder=folder / "plane", controllers=()) as plane:
         grant(plane.api, USER)
         contestants = Contestants(figures.servers, plane.kubeconfig(USER), folder)
         bench = Bench(plane, contestants, figures, population, size)
         try:
             with contestants.running(UPSTREAM):
-                bench.run(tuple(PARTS) if parts is None else parts)
+                bench.run(parts)
         finally:
             contestants.close()
     figures.remark(f"{population.services} services of {population.endpoints} endpoints each")
@@ -161,7 +177,11 @@ class Bench:
         self._load([*self._population.members()[made:], self._population.large])
         for part in parts:
             print(part, flush=True)
-            PARTS[part](self)
+            try:
+                PARTS[part](self)
+            except OSError as problem:  # a server that never was right: the others' figures count
+                self._figures.remark(f"{part} ended early: {problem}")
+            self._figures.save()
 
     def starts(self) -> None:
         """Start each server several times in the full cluster."""
@@ -217,6 +237,10 @@ class Bench:
     # Start
 
     def _starts(self, where: str, population: Population) -> None:
+        for name in self._contestants.names:
+            # Not measured: programs come off the disk, and Python compiles modules.
+            with self._contestants.running(name, CORE) as server:
+                self._all_right(server, population)
         for _ in range(self._size.repeats):
             for name in self._contestants.names:
                 self._start(where, name, population)

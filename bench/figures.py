@@ -3,10 +3,14 @@
 Knows how to print. Does not know what the figures mean.
 """
 
+import json
 import statistics
 from collections.abc import Sequence
+from math import inf, isfinite
+from pathlib import Path
 
 from bench.contestants import COREDNS, KDNS
+from bench.machine import machine
 
 # Shares of CoreDNS's figure.
 BUDGETS = {
@@ -25,8 +29,10 @@ FIRST, OTHERS, LAST = 58, 25, 8
 class Figures:
     """Values by row and server, in the order in which the rows came."""
 
-    def __init__(self, servers: Sequence[str]) -> None:
+    def __init__(self, servers: Sequence[str], path: str | None = None) -> None:
+        """``path`` is of a file that ``save`` writes; without one it writes nothing."""
         self.servers = tuple(servers)
+        self._path = path
         self._rows: dict[str, dict[str, list[float]]] = {}
         self._remarks: list[str] = []
 
@@ -35,9 +41,22 @@ class Figures:
         self._rows.setdefault(row, {}).setdefault(server, []).append(value)
         print(f"  {server}: {row}: {value:.3g}", flush=True)
 
-    def json(self) -> dict[str, dict[str, list[float]]]:
-        """Return every measurement in a form that can be kept."""
-        return self._rows
+    def json(self) -> dict[str, dict[str, list[float | None]]]:
+        """Return every measurement in a form that can be kept; what never came is None."""
+        return {
+            row: {
+                server: [value if isfinite(value) else None for value in values]
+                for server, values in servers.items()
+            }
+            for row, servers in self._rows.items()
+        }
+
+    def save(self) -> None:
+        """Write everything so far as JSON."""
+        if self._path:
+            about = machine("python -m bench.cluster")
+            kept = {"machine": about, "figures": self.json(), "text": self.table()}
+            Path(self._path).write_text(json.dumps(kept, indent=1))
 
     def remark(self, text: str) -> None:
         """Add a line below the table."""
@@ -80,11 +99,11 @@ def number(value: float) -> str:
 
 
 def ratio(own: Sequence[float], others: Sequence[float]) -> str:
-    """Return one median as a share of another."""
+    """Return one median as a share of another; nothing where neither of them ever came."""
     if not own or not others:
         return ""
     one, other = map(statistics.median, (own, others))
-    return f"{one / other:.2f}" if other else ""
+    return f"{one / other:.2f}" if other and not one == other == inf else ""
 
 
 def verdict(row: str, share: str) -> str:

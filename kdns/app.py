@@ -238,19 +238,27 @@ class Server:
             if not self.is_worker:
                 for text in (*new.warnings, *new.remarks):
                     log.warning("%s", text)
-            opened = _Opened()
             try:
-                self._bind(new, opened, self._is_apart)
-                await _enter(new, opened.resources)
-                # What shares a port with a socket that is answering takes queries from it once
-                # it is bound: so that is done at the end, when they can be answered.
-                self._bind(new, opened, lambda _: True)
-                if self._delegates(new):
-                    await self._delegate(new)
-            except BaseException:
-                await opened.close()
-                raise
-            await self._take_over(new, opened)
+                await self._take_over(new, await self._open(new))
+            finally:
+                if not self.is_worker:
+                    self._share_no_more()
+
+    async def _open(self, new: Configuration) -> "_Opened":
+        """Bind and begin what a configuration needs, or undo all of it and raise."""
+        opened = _Opened()
+        try:
+            self._bind(new, opened, self._is_apart)
+            await _enter(new, opened.resources)
+            # What shares a port with a socket that is answering takes queries from it once
+            # it is bound: so that is done at the end, when they can be answered.
+            self._bind(new, opened, lambda _: True)
+            if self._delegates(new):
+                await self._delegate(new)
+        except BaseException:
+            await opened.close()
+            raise
+        return opened
 
     def _read(self) -> Configuration:
         match self._wanted:
@@ -293,6 +301,15 @@ class Server:
             rival.share()
         return bool(rivals)
 
+    def _share_no_more(self) -> None:
+        """Refuse a second server, which would take some of the queries unnoticed."""
+        bound: tuple[Listener | HttpListener, ...] = (
+            *self._listeners.values(),
+            *self._http.values(),
+        )
+        for one in bound:
+            one.share(on=False)
+
     async def _take_over(self, new: Configuration, opened: "_Opened") -> None:
         """Answer with a new configuration from now on. Nothing fails here: all is bound."""
         for address, listener in opened.listeners.items():
@@ -320,6 +337,9 @@ class Server:
             if address in self._http:
                 self._http[address].pages = pages
         unwanted = [one for address, one in self._listeners.items() if address not in own]
+        for listener in unwanted:
+            # A change back may come before its last queries are answered.
+            listener.share()
         for address in self._http.keys() - its_pages.keys():
             self._http[address].close()
         self._listeners = _of(own, self._listeners | opened.listeners)

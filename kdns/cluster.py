@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import Self, TypeAlias
 
 from msgspec import Struct
 
 from kdns.informers import Meters
+from kdns.kube.access import Access
 from kdns.kube.changes import Apply, Change, Sink
-from kdns.kube.manifests import ManifestSource
 from kdns.kube.objects import Kind
 from kdns.kube.owners import EVERYTHING, Owner
 from kdns.kube.resources import Selection
@@ -24,9 +24,6 @@ from kdns.kube.snapshot import Contents, Keeper, load
 from kdns.kube.status import Status, moment, staleness
 from kdns.kube.store import Store
 from kdns.metrics import Metrics
-
-if TYPE_CHECKING:
-    from kdns.kube.connect import Access
 
 log = logging.getLogger(__name__)
 
@@ -235,6 +232,9 @@ class _Manifests:
     statuses: tuple[Status, ...] = ()
 
     def __init__(self, wanted: FromManifests, selection: Selection, cluster: Cluster) -> None:
+        # The YAML of manifests costs 40 ms, which an API server does not need.
+        from kdns.kube.manifests import ManifestSource  # noqa: PLC0415
+
         self.about: tuple[str, ...] = ()
         self._synced = cluster.synced
         self._source = ManifestSource(
@@ -264,9 +264,8 @@ class _Following:
     """An API server, and the snapshot of what was seen there."""
 
     def __init__(self, wanted: FromCluster, selection: Selection, cluster: Cluster) -> None:
-        # The kubernetes package costs 0.4 s and 35 MB, which manifests do not need.
+        # The kubernetes package costs 0.3 s and 30 MB, which manifests do not need.
         from kdns.kube.api import ApiSource  # noqa: PLC0415
-        from kdns.kube.connect import Access  # noqa: PLC0415
 
         self._cluster = cluster
         access = Access(wanted.kubeconfig, wanted.context, endpoint=wanted.endpoint, tls=wanted.tls)
@@ -281,7 +280,7 @@ class _Following:
         self._kept = 0.0
         self._keeper: Keeper | None = None
         if wanted.snapshot:
-            path, about = Path(wanted.snapshot), _identity(access, selection)
+            path, about = Path(wanted.snapshot), _identity(self._source.server, selection)
             self._warm = _begin_with_snapshot(path, wanted.snapshot_max_age, about, cluster)
             self._keeper = Keeper(path, self._contents, about=about, now=self._heard)
         place = wanted.kubeconfig or wanted.endpoint or "the API server of this cluster"
@@ -346,12 +345,10 @@ class _Following:
 _Feed: TypeAlias = _Program | _Manifests | _Following
 
 
-def _identity(access: "Access", selection: Selection) -> str:
+def _identity(server: str, selection: Selection) -> str:
     """Say which objects a snapshot is of: those of another cluster or selection are no use."""
-    from kdns.kube.connect import configure  # noqa: PLC0415 - see above
-
     chosen = (" ".join(selection.namespaces), selection.labels, selection.namespace_labels)
-    return "|".join((str(configure(access).host), *chosen))
+    return "|".join((server, *chosen))
 
 
 def _begin_with_snapshot(path: Path, max_age: float, about: str, cluster: Cluster) -> str:

@@ -18,7 +18,7 @@ from kdns.corefile.syntax import Directive, Token
 from kdns.directives import kubernetes as kubernetes_block
 from kdns.errors import UsageError
 from kdns.kube.status import readiness
-from kdns.plugins import prometheus
+from kdns.plugins import loadbalance, prometheus
 from kdns.plugins.cache import Cache
 from kdns.plugins.forward import Forward
 from kdns.plugins.kubernetes import Kubernetes
@@ -71,9 +71,8 @@ def configure(options: Options, runtime: Runtime) -> Configuration:
     plugins: list[tuple[str, Plugin | None]] = [
         ("kubernetes", _kubernetes(options, block)),
     ]
-    if "loadbalance" in configuration.PLUGINS:
-        rotate = Directive(Token("loadbalance"))
-        plugins.append(("loadbalance", configuration.PLUGINS["loadbalance"]((rotate,), block)))
+    rotate = Directive(Token("loadbalance"))
+    plugins.append(("loadbalance", loadbalance.setup((rotate,), block)))
     upstreams = find_upstreams(options)
     if upstreams:
         cache = Cache()

@@ -18,7 +18,7 @@ from kdns.corefile.parser import parse
 from kdns.corefile.syntax import Corefile, Directive
 from kdns.kube.owners import Owner
 from kdns.metrics import Metrics
-from kdns.server.eager import start
+from kdns.server.eager import Rest, start
 from kdns.server.tally import Tally
 from kdns.wire import codes, names, relay
 from kdns.wire.message import MAX_TCP_MESSAGE, Sections, udp_limit, write
@@ -161,7 +161,7 @@ def request(plugins: Sequence[Plugin], asked: str | Query, **more: Unpack[Asking
 async def handled(wanted: Request) -> Response:
     """Ask the chain of a request, in the way of the server: outside of any task until it waits."""
     loop = asyncio.get_running_loop()
-    started: asyncio.Future[Response | asyncio.Task[Response]] = loop.create_future()
+    started: asyncio.Future[Response | Rest[Response]] = loop.create_future()
 
     def begin() -> None:
         try:
@@ -171,7 +171,7 @@ async def handled(wanted: Request) -> Response:
 
     loop.call_soon(begin)
     outcome = await started
-    return await outcome if isinstance(outcome, asyncio.Task) else outcome
+    return await outcome if isinstance(outcome, asyncio.Future) else outcome
 
 
 async def _coroutine(wanted: Request) -> Response:

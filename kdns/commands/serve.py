@@ -10,24 +10,26 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from kdns import configuration
 from kdns.app import FromCorefile, Options, Server, serving
 from kdns.cluster import Cluster
-from kdns.commands import source
+from kdns.commands import loops, source
 from kdns.commands.words import MAX_PORT, Number, place
+from kdns.corefile.directives import KNOWN
 from kdns.errors import UsageError
-from kdns.explain import page
 from kdns.kube.status import progress
+from kdns.server.http import Page, Reply, Visit
 from kdns.server.listeners import show
 from kdns.version import VERSION
 
 COREFILE = Path("Corefile")
 """What is served when nothing else is said, as CoreDNS does it."""
 COREFILE_PORT, STANDALONE_PORT = 53, 1053
-SWITCH_INTERVAL = 0.0005
+EXPLAIN = "/explain"
+SWITCH_INTERVAL = 0.0001
 """Seconds that a thread may keep the interpreter while another one waits for it."""
 PAINT = 0.2
 """Seconds between two pictures of the progress on a terminal."""
@@ -49,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         words = " ".join(arguments.extra)
         raise UsageError(f"extra command line arguments: {words} (see kdns --help)")
     if arguments.plugins:
-        print("\n".join(f"dns.{name}" for name in sorted(configuration.PLUGINS)))
+        print("\n".join(f"dns.{name}" for name in sorted(KNOWN)))
         return EXIT_OK
     wanted = _wanted(arguments)
     corefile = isinstance(wanted, FromCorefile)
@@ -58,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(format="[%(levelname)s] %(message)s", level=logging.INFO, stream=stream)
     # Readers of the API server decode beside the event loop: it must not wait 5 ms for its turn.
     sys.setswitchinterval(SWITCH_INTERVAL)
-    return asyncio.run(_serve(wanted, arguments))
+    return loops.run(partial(_serve, wanted, arguments))
 
 
 async def _serve(wanted: FromCorefile | Options, arguments: argparse.Namespace) -> int:
@@ -66,7 +68,7 @@ async def _serve(wanted: FromCorefile | Options, arguments: argparse.Namespace) 
     _handle_early_signals()
     async with serving(wanted) as server:
         _handle_signals(server, pidfile)
-        server.offer(page.PATH, page.page(server, asyncio.get_running_loop()))
+        server.offer(EXPLAIN, _explaining(server, asyncio.get_running_loop()))
         if pidfile is not None:
             _write_pid(pidfile)
         if not arguments.quiet:
@@ -76,6 +78,17 @@ async def _serve(wanted: FromCorefile | Options, arguments: argparse.Namespace) 
         settling.cancel()
     _forget_pid(pidfile)
     return server.status
+
+
+def _explaining(server: Server, loop: asyncio.AbstractEventLoop) -> Page:
+    """Return the page that explains answers; most servers are never asked for it."""
+
+    def explained(visit: Visit) -> Reply:
+        from kdns.explain.page import page  # noqa: PLC0415 - 15 ms of every start
+
+        return page(server, loop)(visit)
+
+    return explained
 
 
 def _handle_early_signals() -> None:
@@ -196,7 +209,11 @@ def _greeting_of_corefile(server: Server) -> list[str]:
         for zone in sorted(served.zones)
     ]
     system = f"{platform.system().lower()}/{platform.machine()}"
-    return [*lines, f"kdns-{VERSION}", f"{system}, Python {platform.python_version()}"]
+    return [
+        *lines,
+        f"kdns-{VERSION}",
+        f"{system}, Python {platform.python_version()}{loops.remark()}",
+    ]
 
 
 def _greeting_without_corefile(server: Server, options: Options) -> list[str]:

@@ -1,7 +1,8 @@
 """One of the processes of ``multisocket``: a server whose cluster comes through a pipe.
 
 Started as ``python -m kdns.commands.worker FD`` by ``crew`` and by nobody else. It binds sockets
-of its own beside those of the others, and ends when its pipe does.
+of its own beside those of the others, and ends when it is told to or its pipe does; first it
+answers the queries that are in its sockets.
 """
 
 import asyncio
@@ -11,12 +12,26 @@ import os
 import signal
 import socket
 import sys
+from functools import partial
 
 from kdns.app import FromParent, Server
 from kdns.cluster import Cluster, Clusters, From, FromObjects
+from kdns.commands import loops
 from kdns.errors import KdnsError
 from kdns.kube.resources import Selection
-from kdns.workers.pipe import Changes, Condition, Pipe, Ran, Report, Reported, Run, Source, Stopped
+from kdns.workers.pipe import (
+    LAST,
+    Changes,
+    Condition,
+    End,
+    Pipe,
+    Ran,
+    Report,
+    Reported,
+    Run,
+    Source,
+    Stopped,
+)
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +62,21 @@ async def work(end: socket.socket) -> None:
                 case Run():
                     pipe.send(Ran(await _run(server, frame)))
                 case Report(number):
-                    pipe.send(Reported(number, tuple(server.metrics.registry.collect())))
+                    pipe.send(_reported(server, number))
+                case End():
+                    break
                 case _:
                     raise AssertionError(f"a parent does not say {type(frame).__name__}")
     finally:
         telling.cancel()
+        server.ending = True
         await server.close()
+        pipe.send(_reported(server, LAST))
+        await pipe.finish()
+
+
+def _reported(server: Server, number: int) -> Reported:
+    return Reported(number, tuple(server.metrics.registry.collect()))
 
 
 async def _tell_of_stop(server: Server, pipe: Pipe) -> None:
@@ -92,7 +116,7 @@ def main() -> None:
     # A terminal sends these to every process of a group; the parent decides what they mean.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
-    asyncio.run(work(socket.socket(fileno=int(sys.argv[1]))))
+    loops.run(partial(work, socket.socket(fileno=int(sys.argv[1]))))
     # Threads of pages or look-ups must not hold up an end.
     os._exit(0)
 

@@ -125,7 +125,6 @@ RCODES: Mapping[str, int] = MappingProxyType(
         "NOTZONE": 10,
         "DSOTYPENI": 11,
         "BADSIG": 16,
-        "BADVERS": 16,
         "BADKEY": 17,
         "BADTIME": 18,
         "BADMODE": 19,
@@ -135,7 +134,10 @@ RCODES: Mapping[str, int] = MappingProxyType(
         "BADCOOKIE": 23,
     }
 )
-"""Registry "DNS RCODEs"; 16 has two names there."""
+"""Registry "DNS RCODEs"; of its two names for 16 the one that CoreDNS knows."""
+
+RCODE_ALIASES: Mapping[str, int] = MappingProxyType({"NOTIMPL": 4})
+"""Names that CoreDNS reads, and never writes."""
 
 _TYPE_TEXTS = {number: text for text, number in TYPES.items()}
 _CLASS_TEXTS = {number: text for text, number in CLASSES.items()}

@@ -14,7 +14,7 @@ from typing import Literal, NoReturn
 
 from kdns.corefile import zones as corefile_zones
 from kdns.corefile.durations import written
-from kdns.corefile.mnemonics import CLASSES, RCODES, TYPES
+from kdns.corefile.mnemonics import CLASSES, RCODE_ALIASES, RCODES, TYPES
 from kdns.corefile.regex import compiled
 from kdns.corefile.syntax import Directive, Line, Token
 from kdns.corefile.zones import MAX_PORT, Network
@@ -222,7 +222,7 @@ def rcode(token: Token) -> int:
     value = _INTEGER.fullmatch(token.text) and int(token.text)
     if value is not None and 0 <= value <= _MAX_RCODE:
         return value
-    return _code(token, RCODES, "rcode")
+    return _code(token, {**RCODES, **RCODE_ALIASES}, "rcode")
 
 
 def rtype(token: Token) -> int:

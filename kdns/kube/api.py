@@ -12,8 +12,9 @@ from threading import Condition
 from types import TracebackType
 from typing import Self
 
+from kdns.kube.access import Access
 from kdns.kube.changes import Change, Sink
-from kdns.kube.connect import Access, Connection
+from kdns.kube.connect import Connection
 from kdns.kube.measures import Measures
 from kdns.kube.merge import Merger
 from kdns.kube.objects import Kind
@@ -123,6 +124,11 @@ class ApiSource:
     def kinds(self) -> frozenset[Kind]:
         """Return the kinds that this source will list."""
         return frozenset(target.kind for target in self._targets)
+
+    @property
+    def server(self) -> str:
+        """Return the URL of the API server."""
+        return self._connections[0].server
 
     @property
     def statuses(self) -> tuple[Status, ...]:

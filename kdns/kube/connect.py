@@ -14,13 +14,13 @@ from urllib.parse import urlsplit
 from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.config import load_kube_config
 from kubernetes.config.incluster_config import InClusterConfigLoader
-from msgspec import Struct
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 
 from kdns.errors import UsageError
+from kdns.kube.access import Access
 from kdns.kube.exchange import Broken, Silent
 from kdns.kube.measures import FAILED, Measures
 from kdns.version import VERSION
@@ -28,30 +28,6 @@ from kdns.version import VERSION
 CHUNK = 65536
 RENEW = 60.0
 """Seconds after which credentials are read again before they are used."""
-
-
-class Access(Struct, frozen=True):
-    """How to get at the API server."""
-
-    kubeconfig: str = ""
-    """Path of a kubeconfig; empty for the service account of the pod."""
-    context: str = ""
-    """Context of the kubeconfig; empty for its current one."""
-    service_account: str = "/var/run/secrets/kubernetes.io/serviceaccount"
-    connect_timeout: float = 5.0
-    read_timeout: float = 90.0
-    """Longest silence on a connection. Bookmarks come every minute."""
-    endpoint: str = ""
-    """URL of the API server, where there is no kubeconfig."""
-    tls: tuple[str, str, str] = ("", "", "")
-    """Paths of certificate, key and CA certificate for ``endpoint``; empty for none."""
-
-    @property
-    def place(self) -> str:
-        """Say where the configuration comes from."""
-        if self.kubeconfig:
-            return f"kubeconfig {self.kubeconfig}"
-        return f"endpoint {self.endpoint}" if self.endpoint else "service account"
 
 
 class CutShort(Exception):
@@ -95,10 +71,15 @@ class Connection:
         return response
 
     @property
+    def server(self) -> str:
+        """Return the URL of the API server."""
+        url: str = self._client.configuration.host
+        return url
+
+    @property
     def host(self) -> str:
         """Return host and port of the API server, as its URL has them, without credentials."""
-        url: str = self._client.configuration.host
-        return urlsplit(url).netloc.rpartition("@")[2]
+        return urlsplit(self.server).netloc.rpartition("@")[2]
 
     def renew(self) -> None:
         """Read the credentials again, all of them: token files, exec plugins, certificates."""
@@ -183,16 +164,18 @@ def _point_at(configuration: Configuration, access: Access) -> None:
     configuration.ssl_ca_cert = authority or None
 
 
-def lines(chunks: Iterable[bytes]) -> Iterator[list[bytearray]]:
+def lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
     """Cut a stream into lines, as many at a time as a chunk completes."""
-    rest = bytearray()
+    begun: list[bytes] = []
     for chunk in chunks:
-        rest += chunk
-        if b"\n" in chunk:
-            *whole, rest = rest.split(b"\n")
-            yield [line for line in whole if line.strip()]
-    if rest.strip():
-        raise CutShort(f"the stream ended in the middle of a line of {len(rest)} bytes")
+        *whole, rest = chunk.split(b"\n")
+        if whole:
+            whole[0], begun = b"".join((*begun, whole[0])), []
+            yield [line for line in whole if line and not line.isspace()]
+        if rest:
+            begun.append(rest)
+    if left := b"".join(begun).strip():
+        raise CutShort(f"the stream ended in the middle of a line of {len(left)} bytes")
 
 
 def trouble(error: Exception) -> Broken | Silent:

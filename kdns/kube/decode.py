@@ -4,20 +4,31 @@ Whatever the bytes, the result is a reply: an object that cannot be decoded is s
 and never stands in the way of the others.
 """
 
+from typing import Generic, TypeVar
+
 from msgspec import DecodeError, Raw, Struct, ValidationError, field
 from msgspec.json import Decoder
 
 from kdns.kube.changes import Delete
 from kdns.kube.exchange import Bookmark, Broken, Lost, Page, Refused, Reply, Seen, Skipped
 from kdns.kube.objects import Key, Kind, Object
-from kdns.kube.schema import SHAPES, Metadata, PodShape, trim
+from kdns.kube.schema import SHAPES, Metadata, PodShape, Shape, trim
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+
+S = TypeVar("S", bound=Shape)
 
 
 class _Event(Struct, gc=False):
     type: str
     object: Raw
+
+
+class _Change(Struct, Generic[S], gc=False):
+    """An event read in one pass; only ADDED and MODIFIED surely have such an object."""
+
+    type: str
+    object: S
 
 
 class _ListMetadata(Struct, gc=False, rename="camel"):
@@ -65,18 +76,30 @@ _bookmark = Decoder(_Bookmark).decode
 _named = Decoder(_Named).decode
 _status = Decoder(_Status).decode
 _shapes = {kind: Decoder(shape).decode for kind, shape in SHAPES.items()}
+_changes = {kind: Decoder(_Change[shape]).decode for kind, shape in SHAPES.items()}  # type: ignore[valid-type]
 
 # msgspec reports invalid UTF-8 as UnicodeDecodeError, and a bomb of brackets as RecursionError.
 _UNDECODABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)
 
 
-def read_event(kind: Kind, line: bytes | bytearray, only: frozenset[str] = frozenset()) -> Reply:
+def read_event(kind: Kind, line: bytes, only: frozenset[str] = frozenset()) -> Reply:
     """Read one line of a watch."""
+    try:
+        change = _changes[kind](line)
+        if change.type in {"ADDED", "MODIFIED"}:
+            return _present(change.object, only, added=change.type == "ADDED")
+    except _UNDECODABLE:
+        pass
+    return _read_in_parts(kind, line, only)
+
+
+def _read_in_parts(kind: Kind, line: bytes, only: frozenset[str]) -> Reply:
+    """Read the line of another event, or find out what is wrong and as much as is not."""
     try:
         event = _event(line)
         match event.type:
             case "ADDED" | "MODIFIED":
-                return _present(kind, event, only)
+                return _present_in_parts(kind, event, only)
             case "DELETED":
                 return _deleted(kind, event, only)
             case "BOOKMARK":
@@ -118,19 +141,23 @@ def read_refusal(code: int, body: bytes, retry_after: str = "") -> Refused:
     return Refused(code, found.reason, found.text, found.causes, max(seconds, found.retry_after))
 
 
-def _present(kind: Kind, event: _Event, only: frozenset[str]) -> Reply:
-    added = event.type == "ADDED"
-    try:
-        shape = _shapes[kind](event.object)
-    except _UNDECODABLE as problem:
-        version = _version(event.object)
-        return Skipped(version, added=added, problem=_complaint(event.object, problem))
+def _present(shape: Shape, only: frozenset[str], *, added: bool) -> Reply:
     meta = shape.metadata
     if only and meta.name not in only:
         return Skipped(meta.resource_version)
     if isinstance(shape, PodShape) and shape.gone:
         return _ended(meta, added=added)
     return Seen(trim(shape), meta.resource_version, added, shape.triggered)
+
+
+def _present_in_parts(kind: Kind, event: _Event, only: frozenset[str]) -> Reply:
+    added = event.type == "ADDED"
+    try:
+        shape = _shapes[kind](event.object)
+    except _UNDECODABLE as problem:
+        version = _version(event.object)
+        return Skipped(version, added=added, problem=_complaint(event.object, problem))
+    return _present(shape, only, added=added)
 
 
 def _ended(meta: Metadata, *, added: bool) -> Reply:

@@ -3,7 +3,8 @@
 from http import HTTPStatus
 
 from kdns.errors import UpstreamError
-from kdns.kube.connect import Access, Connection, trouble
+from kdns.kube.access import Access
+from kdns.kube.connect import Connection, trouble
 from kdns.kube.decode import read_page, read_refusal
 from kdns.kube.exchange import List, Page, Reply
 from kdns.kube.objects import Pod

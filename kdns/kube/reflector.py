@@ -78,6 +78,7 @@ class Reflector:
         self._stop = Event()
         self._changes: list[Change] = []
         self._complaints: set[str] = set()
+        self._where = (target.resource.name, target.scope)
         name = f"kdns-{target.resource.plural}-{target.namespace}".rstrip("-")
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
@@ -215,14 +216,15 @@ class Reflector:
             problems = (reply.problem,)
         for problem in problems:
             self._complain(problem)
-        where = (self.target.resource.name, self.target.scope)
         if status.trouble and status.trouble != self.status.trouble:
             level = logging.INFO if status.trouble == EXPIRED else logging.WARNING
-            log.log(level, "%s %s: %s (%s)", *where, status.trouble, status.error)
+            log.log(level, "%s %s: %s (%s)", *self._where, status.trouble, status.error)
         if status.state == "live" and self.status.state != "live":
             seconds = self._clock.today() - self.status.since
             what = "current again" if self.status.synced else "synced"
-            log.info("%s %s: %s after %.1f s, %d objects", *where, what, seconds, status.objects)
+            log.info(
+                "%s %s: %s after %.1f s, %d objects", *self._where, what, seconds, status.objects
+            )
 
     def _complain(self, problem: str) -> None:
         if problem in self._complaints or len(self._complaints) >= COMPLAINTS:

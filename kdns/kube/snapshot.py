@@ -160,6 +160,10 @@ def save(path: Path, contents: Contents, now: float, about: str = "") -> None:
         raise
 
 
+FIRST = 5.0
+"""Seconds from the first change to the first snapshot of a process."""
+
+
 class Keeper:
     """Writes a snapshot after changes, but rarely, while its block runs and once at its end."""
 
@@ -211,9 +215,12 @@ class Keeper:
             await self._write()
 
     async def _run(self) -> None:
+        # A server that is killed in its first minute is to find what it had listed.
+        pause = min(FIRST, self._interval)
         while True:
             await self._changed.wait()
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(pause)
+            pause = self._interval
             self._writing = asyncio.create_task(self._write())
             await asyncio.shield(self._writing)
 

@@ -3,6 +3,7 @@
 A fold of the replies beside ``watch.step``. Knows no sockets, no clock and no DNS.
 """
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -28,7 +29,7 @@ from kdns.kube.exchange import (
 )
 from kdns.kube.objects import Kind
 from kdns.kube.resources import Target
-from kdns.kube.watch import State, Step, Watching
+from kdns.kube.watch import Listing, State, Step, Watching
 
 Phase: TypeAlias = Literal["syncing", "live", "stale", "assumed"]
 """``assumed``: the configured namespaces are taken to exist, since nobody may look."""
@@ -80,7 +81,8 @@ def observe(status: Status, target: Target, before: State, reply: Reply, after: 
         case Refused() if isinstance(after.request, List):
             return status  # it wants to be read in another way, which is no trouble
         case Refused() | Broken() | Silent():
-            return _troubled(status, target, reply)
+            verb = "list" if isinstance(before, Listing) else "watch"
+            return _troubled(status, target, verb, reply)
         case Opened() if isinstance(before, Watching):
             # 200 proves nothing after silence: a server restored from a backup accepts a watch
             # from its future, too.
@@ -199,8 +201,10 @@ def _restarted(before: State, after: Step) -> bool:
     return resumed and isinstance(before, Watching)
 
 
-def _troubled(status: Status, target: Target, reply: Refused | Broken | Silent) -> Status:
-    trouble, error = _words(target, reply)
+def _troubled(
+    status: Status, target: Target, verb: str, reply: Refused | Broken | Silent
+) -> Status:
+    trouble, error = _words(target, verb, reply)
     return replace(
         status,
         state="stale" if status.synced else status.state,
@@ -210,7 +214,7 @@ def _troubled(status: Status, target: Target, reply: Refused | Broken | Silent) 
     )
 
 
-def _words(target: Target, reply: Refused | Broken | Silent) -> tuple[str, str]:
+def _words(target: Target, verb: str, reply: Refused | Broken | Silent) -> tuple[str, str]:
     """Return what is wrong, always in the same words, and all that is known about it."""
     match reply:
         case Silent():
@@ -219,28 +223,43 @@ def _words(target: Target, reply: Refused | Broken | Silent) -> tuple[str, str]:
             what = "the API server cannot be reached" if unreachable else "the connection broke"
             return what, text
         case Refused(code, reason, text):
-            return _refusal(target, reply), f"{code} {reason}: {text}"
+            return _refusal(target, verb, reply), f"{code} {reason}: {text}"
 
 
-def _refusal(target: Target, reply: Refused) -> str:
-    resource = target.resource.name
+def _refusal(target: Target, verb: str, reply: Refused) -> str:
     if reply.expired or reply.too_new:
         return EXPIRED
     match reply.code:
         case HTTPStatus.UNAUTHORIZED:
             return "the API server does not accept our token or certificate"
         case HTTPStatus.FORBIDDEN:
-            role = f"Role kdns in {target.namespace}" if target.namespace else _CLUSTER_ROLE
-            return f"cannot list {resource} {target.scope}: add it to {role}"
+            missing = f"cannot {verb} {target.resource.name} {target.scope}"
+            return f"{missing}: {_who(reply.text)} needs {_rule(target)}"
         case HTTPStatus.NOT_FOUND:
-            return f"the API server has no {resource}"
+            return f"the API server has no {target.resource.name}"
         case HTTPStatus.TOO_MANY_REQUESTS:
             return "the API server has too much to do"
         case code:
             return f"the API server answers with status {code}"
 
 
-_CLUSTER_ROLE = "ClusterRole system:kdns"
+def _who(text: str) -> str:
+    """Return whom the API server's authorizer speaks of."""
+    found = re.search(r'User "([^"]+)"', text)
+    if found is None:
+        return "our account"
+    user = found[1]
+    if account := re.fullmatch("system:serviceaccount:([^:]+):([^:]+)", user):
+        return f"ServiceAccount {account[1]}/{account[2]}"
+    return f"user {user}"
+
+
+def _rule(target: Target) -> str:
+    """Return the rule of RBAC that would do, as YAML, and where it belongs."""
+    group, plural = target.resource.group or '""', target.resource.plural
+    role = f"a Role in {target.namespace}" if target.namespace else "a ClusterRole"
+    rule = f"apiGroups: [{group}], resources: [{plural}], verbs: [list, watch]"
+    return f"{{{rule}}} in {role} bound to it"
 
 
 def readiness(statuses: Iterable[Status], now: float) -> tuple[bool, str]:

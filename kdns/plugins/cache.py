@@ -494,9 +494,7 @@ def _levelled(answer: Answer, ttl: int, query: Query) -> Answer:
 
 
 def _ttls(sections: Sections) -> set[int]:
-    return {
-        record.ttl for record in (*sections.answer, *sections.authority, *sections.additional)
-    }
+    return {record.ttl for record in (*sections.answer, *sections.authority, *sections.additional)}
 
 
 def _with_ttl(records: tuple[Record, ...], ttl: int) -> tuple[Record, ...]:

@@ -7,7 +7,7 @@ from kdns.assembly import Block
 from kdns.chain import Dropped, Handler, Plugin, Request, Response
 from kdns.corefile.syntax import Directive
 from kdns.corefile.values import arguments, duration, fail, no_lines
-from kdns.server.eager import start
+from kdns.server.eager import Rest, start
 
 DEFAULT = 5.001
 """Seconds; most clients give up after 5."""
@@ -41,20 +41,20 @@ class Cancel:
         async def handle(request: Request) -> Response:
             # No asyncio.timeout: it needs a task, and what does not wait never becomes one.
             outcome = start(_asked(following, request))
-            if isinstance(outcome, asyncio.Task):
+            if isinstance(outcome, Rest):
                 return await self._in_time(outcome)
             return outcome
 
         return handle
 
-    async def _in_time(self, task: "asyncio.Task[Response]") -> Response:
+    async def _in_time(self, rest: Rest[Response]) -> Response:
         try:
-            done, _ = await asyncio.wait((task,), timeout=self.timeout)
+            done, _ = await asyncio.wait((rest,), timeout=self.timeout)
         finally:
-            task.cancel()
+            rest.cancel()
         if not done:
             raise Dropped(f"no answer within {self.timeout:g} s")
-        return task.result()
+        return rest.result()
 
 
 async def _asked(following: Handler, request: Request) -> Response:

@@ -113,7 +113,7 @@ class Forward:
             for one in upstreams
         ]
         self._group = Group(resolvers, self._settings, self._measures.found_all_down)
-        self._failed = "" if resolvers else failed
+        self._failure = None if resolvers else Failure(failed, talked=False)
 
     def wrap(self, following: Handler, alternative: Handler | None = None) -> Handler:
         """Answer what is in the zone; ``alternative`` is the next forward, for some responses."""
@@ -157,7 +157,7 @@ class Forward:
             return _rejected(rules.most)
         self._waiting += 1
         try:
-            outcome = await self._ask(request)
+            outcome = await self._ask(request) if self._failure is None else self._failure
         finally:
             self._waiting -= 1
             if self._empty is not None and not self._waiting:
@@ -168,15 +168,13 @@ class Forward:
             return await alternative(request)
         return Relay(outcome.message, by=NAME)
 
-    async def _ask(self, request: Request) -> Response | Failure:
-        if self._failed:
-            return Failure(self._failed, talked=False)
+    def _ask(self, request: Request) -> Awaitable[Response | Failure]:
         asked = question(request.query)
         work = partial(self._group.ask, asked, request.transport)
         if request.query.rtype == codes.HINFO:
             # ``loop`` counts how often its own question comes by: it must not wait for itself.
-            return await work()
-        return await self._flights.join((request.transport, asked.body), work)
+            return work()
+        return self._flights.join((request.transport, asked.body), work)
 
 
 def _is_for(rules: Rules, name: Name) -> bool:

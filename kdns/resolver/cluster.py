@@ -196,7 +196,7 @@ class AsyncCluster:
     async def _exchange(self, message: bytes, client: Address) -> bytes:
         served = next(iter(self._configured.servers.values()))
         reply = served.responder.respond(message, client, ("tcp", "1"))
-        return (await reply if isinstance(reply, asyncio.Task) else reply) or b""
+        return (await reply if isinstance(reply, asyncio.Future) else reply) or b""
 
     def _engine(self, seen: View) -> Engine:
         """Return an engine for the chain; a pod that asks others sees only what is behind it."""

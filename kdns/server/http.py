@@ -61,9 +61,9 @@ class HttpListener:
         self._thread = Thread(target=self._server.serve_forever, name="kdns-http", daemon=True)
         self._thread.start()
 
-    def share(self) -> None:
-        """Let others bind the same port from now on."""
-        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    def share(self, *, on: bool = True) -> None:
+        """Let others bind the same port from now on, or nobody any more."""
+        self._server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, on)
 
     def close(self) -> None:
         """Stop listening, without waiting for visitors."""

@@ -64,10 +64,13 @@ class Listener:
         for tcp in self._streams:
             tcp.responder, tcp.limits = responder, limits
 
-    def share(self) -> None:
-        """Let others bind the same port from now on: who takes over binds before we let go."""
+    def share(self, *, on: bool = True) -> None:
+        """Let others bind the same port from now on, or nobody any more.
+
+        Who takes over binds before we let go.
+        """
         for bound in chain.from_iterable(self._pairs):
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, on)
 
     async def finish(self) -> None:
         """Take no more queries, answer those that are here within ``GRACE``, and close."""

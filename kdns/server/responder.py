@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from kdns.chain import Address, Answer, Dropped, Exchange, Observer, Relay, Request, Response
 from kdns.errors import MalformedMessage
-from kdns.server.eager import start
+from kdns.server.eager import Rest, start
 from kdns.server.packets import Passing, Rotating, pack
 from kdns.server.routes import UNSERVED, Route, Routes
 from kdns.server.table import AnswerTable, Door
@@ -53,10 +53,10 @@ class Responder:
         self._routes = routes
         self._server = server
         self._local = local
-        self._waiting: set[asyncio.Task[Reply]] = set()
+        self._waiting: set[asyncio.Future[Reply]] = set()
 
-    def respond(self, message: bytes, client: Address, door: Door) -> "Reply | asyncio.Task[Reply]":
-        """Return the reply to a message, or a task where something has to be waited for."""
+    def respond(self, message: bytes, client: Address, door: Door) -> Reply | Rest[Reply]:
+        """Return the reply to a message, or a future where something has to be waited for."""
         began = perf_counter()
         try:
             query = read_query(message)
@@ -80,7 +80,7 @@ class Responder:
             query = replace(query, edns=replace(edns, size=route.udp_size))
         return _Asked(message, query, client, door, route, began)
 
-    def _respond(self, asked: _Asked) -> "Reply | asyncio.Task[Reply]":
+    def _respond(self, asked: _Asked) -> Reply | Rest[Reply]:
         refused = self._refused(asked)
         if refused is not None:
             return self._sent_once(asked, refused)
@@ -88,9 +88,9 @@ class Responder:
         if answer is not None:
             return self._prepared(asked, answer)
         reply = start(self._ask(asked))
-        if isinstance(reply, asyncio.Task):
+        if isinstance(reply, Rest):
             self._waiting.add(reply)
-            reply.add_done_callback(self._waiting.discard)
+            reply.then(self._waiting.discard)
         return reply
 
     async def settle(self, patience: float) -> None:
@@ -116,6 +116,10 @@ class Responder:
         request = self._request(asked)
         try:
             response = await asked.route.handler(request)
+            # What was true when the chain began may be no more: then it is sent, and not kept.
+            unchanged = changes == self.table.changes
+            if isinstance(response, Answer) and unchanged and self._kept(asked, response):
+                return self._prepared(asked, response)
             reply = self._finish(asked, response)
         except Dropped:
             return self._ended(asked, request, None, b"")
@@ -123,12 +127,13 @@ class Responder:
             log.exception("a query made the chain fail")
             self.table.tally.panics += 1
             return self._sent_once(asked, Answer(_FAILED))
-        # What was true when the chain began may be no more: then it is sent, and not kept.
-        if isinstance(response, Answer) and response.owners and changes == self.table.changes:
-            self.table.put(asked.query.question, response)
-        elif isinstance(response, Relay) and response.repeat is not None:
+        if isinstance(response, Relay) and response.repeat is not None:
             self._keep_passing(asked, request, response, reply)
         return self._ended(asked, request, response, reply)
+
+    def _kept(self, asked: _Asked, answer: Answer) -> bool:
+        """Keep an answer, if it may be and is asked for again; return whether it is kept."""
+        return bool(answer.owners) and self.table.put(asked.query.question, answer)
 
     def _keep_passing(self, asked: _Asked, request: Request, response: Relay, reply: bytes) -> None:
         """Keep what others said for the moment in which it stays the same, if nobody looks on."""
@@ -237,15 +242,9 @@ def _rcode(response: Response) -> int:
 
 
 def _traffic(asked: _Asked, response: Response, octets: int) -> Traffic:
-    query = asked.query
-    return Traffic(
-        zone=asked.route.label,
-        transport=asked.door[0],
-        family=asked.door[1],
-        rtype=rtype_label(query.rtype),
-        rcode=rcode_label(_rcode(response)),
-        by=response.by,
-        do=query.edns is not None and query.edns.do,
-        asked=len(asked.message),
-        replied=octets,
-    )
+    query, (transport, family) = asked.query, asked.door
+    rcode = rcode_label(_rcode(response))
+    do = query.edns is not None and query.edns.do
+    label, rtype = asked.route.label, rtype_label(query.rtype)
+    sort = (label, transport, family, rtype, rcode, response.by, do)
+    return Traffic(sort, len(asked.message), octets)

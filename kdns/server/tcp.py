@@ -11,6 +11,7 @@ from typing import Any, cast
 from msgspec import Struct
 
 from kdns.chain import Address
+from kdns.server.eager import Rest
 from kdns.server.responder import Reply, Responder
 from kdns.server.table import door
 from kdns.wire.query import HEADER
@@ -102,8 +103,8 @@ class _Connection:
         self._limits = server.limits
         self._asked = 0
         self._client: Address = (writer.get_extra_info("peername") or ("", 0))[:2]
-        self._waiting: set[asyncio.Task[Any]] = set()
-        """Two tasks for each query that waits: one for its reply, one that writes it."""
+        self._waiting: set[asyncio.Future[Any]] = set()
+        """Replies that wait, and tasks that write to a client which does not read."""
 
     async def serve(self) -> None:
         """Answer until the client closes, is idle too long, or breaks the protocol."""
@@ -119,8 +120,8 @@ class _Connection:
             # Closing would wait for a client that does not read.
             self._writer.transport.abort()
         finally:
-            for task in self._waiting:
-                task.cancel()
+            for one in tuple(self._waiting):
+                one.cancel()
             await self._close()
 
     def end(self) -> None:
@@ -149,32 +150,43 @@ class _Connection:
             await self._write(message[:2] + body)
             return
         reply = responder.respond(message, self._client, door)
-        if isinstance(reply, asyncio.Task):
+        if isinstance(reply, Rest):
             await self._wait_for(reply)
         elif reply is not None:
             await self._write(reply)
 
-    async def _wait_for(self, reply: "asyncio.Task[Reply]") -> None:
+    async def _wait_for(self, waited_for: Rest[Reply]) -> None:
         """Write the reply when it is ready, and read on; but not on and on."""
-        writing = asyncio.get_running_loop().create_task(self._answer_later(reply))
-        for task in (reply, writing):
-            self._waiting.add(task)
-            task.add_done_callback(self._waiting.discard)
-        while len(self._waiting) >= 2 * self._limits.waiting:
+        self._waiting.add(waited_for)
+        waited_for.then(self._answer_later)
+        while len(self._waiting) >= self._limits.waiting:
             await asyncio.wait(self._waiting, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _answer_later(self, waiting: "asyncio.Task[Reply]") -> None:
+    def _answer_later(self, waited_for: Rest[Reply]) -> None:
+        """Write a reply that is ready, in a task only where the client does not read."""
+        self._waiting.discard(waited_for)
+        reply = None if waited_for.cancelled() else waited_for.result()
+        if reply is None:
+            return
+        transport = self._writer.transport
+        if not transport.is_closing() and not transport.get_write_buffer_size():
+            self._writer.write(_framed(reply))
+            return
+        writing = asyncio.get_running_loop().create_task(self._write_later(reply))
+        self._waiting.add(writing)
+        writing.add_done_callback(self._waiting.discard)
+
+    async def _write_later(self, reply: bytes) -> None:
         try:
-            reply = await waiting
-            if reply is not None:
-                await self._write(reply)
+            await self._write(reply)
         except (OSError, TimeoutError) as error:
             log.debug("reply not written: %r", error)
             self._writer.transport.abort()
 
     async def _finish_waiting(self) -> None:
         """Wait for the rest: a client may close its side and still read (RFC 7766 6.2.4)."""
-        await asyncio.gather(*self._waiting)
+        while self._waiting:
+            await asyncio.wait(self._waiting)
 
     async def _close(self) -> None:
         """Close, and give up on what a client does not read: it counts until it is closed."""
@@ -186,7 +198,11 @@ class _Connection:
             self._writer.transport.abort()
 
     async def _write(self, reply: bytes) -> None:
-        # RFC 7766 section 8: length and message in one write, or they become two segments.
-        self._writer.write(len(reply).to_bytes(_LENGTH) + reply)
+        self._writer.write(_framed(reply))
         async with asyncio.timeout(self._limits.write):
             await self._writer.drain()
+
+
+def _framed(reply: bytes) -> bytes:
+    """Put the length before a message, for one write: RFC 7766 section 8, or it is two segments."""
+    return len(reply).to_bytes(_LENGTH) + reply

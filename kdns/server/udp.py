@@ -9,9 +9,11 @@ import logging
 import socket
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 from typing import Any, TypeAlias
 
 from kdns.server.batches import BATCH, MAX_QUERY, MAX_REPLY, Batch, available
+from kdns.server.eager import Rest
 from kdns.server.responder import Reply, Responder
 from kdns.server.table import door
 
@@ -39,7 +41,7 @@ class UdpServer:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._socket = bound
         self._door = door("udp", bound.family)
-        self._waiting: set[asyncio.Task[Reply]] = set()
+        self._waiting: set[Rest[Reply]] = set()
         self.use(responder)
         self._loop = asyncio.get_running_loop()
         if available():
@@ -81,15 +83,15 @@ class UdpServer:
     def close(self) -> None:
         """Stop reading, drop the queries that wait, close the socket."""
         self._loop.remove_reader(self._socket)
-        for task in self._waiting:
-            task.cancel()
+        for reply in tuple(self._waiting):
+            reply.cancel()
         self._socket.close()
 
     def _drain(self) -> None:
         """Answer one batch. Slots from ``begun`` on wait to be sent together."""
         batch, packets = self._batch, self._packets
         count = batch.receive()
-        began = self._loop.time()
+        began = monotonic()
         queries, lengths, replies, sizes = batch.queries, batch.lengths, batch.replies, batch.sizes
         begun = at = out = 0
         prepared = count
@@ -119,13 +121,13 @@ class UdpServer:
             out += MAX_REPLY
         batch.send(begun, count)
         if prepared:
-            self._table.busy += self._loop.time() - began
+            self._table.busy += monotonic() - began
             self._table.served += prepared
 
     def _drain_singly(self) -> None:
         """Answer a batch, one system call after the other."""
-        receive, packets, time = self._socket.recvfrom, self._packets, self._loop.time
-        until = time() + BATCH_SECONDS
+        receive, packets = self._socket.recvfrom, self._packets
+        until = monotonic() + BATCH_SECONDS
         for _ in range(BATCH):
             try:
                 datagram, client = receive(MAX_DATAGRAM)
@@ -138,7 +140,7 @@ class UdpServer:
             body = b"" if packet is None else packet.body or packet.next()
             if packet is None or not body:
                 self._unprepared(datagram, client, [])
-                if time() > until:
+                if monotonic() > until:
                     return
             else:
                 packet.hits += 1
@@ -146,15 +148,15 @@ class UdpServer:
 
     def _unprepared(self, datagram: bytes, client: _Client, asked: _Asked) -> None:
         reply = self._responder.respond(datagram, client[:2], self._door)
-        if isinstance(reply, asyncio.Task):
+        if isinstance(reply, Rest):
             self._waiting.add(reply)
-            reply.add_done_callback(partial(self._answer_later, client, asked))
+            reply.then(partial(self._answer_later, client, asked))
         elif reply is not None:
             self._send(reply, client, asked)
 
-    def _answer_later(self, client: _Client, asked: _Asked, task: "asyncio.Task[Reply]") -> None:
-        self._waiting.discard(task)
-        if not task.cancelled() and (reply := task.result()) is not None:
+    def _answer_later(self, client: _Client, asked: _Asked, waited_for: Rest[Reply]) -> None:
+        self._waiting.discard(waited_for)
+        if not waited_for.cancelled() and (reply := waited_for.result()) is not None:
             self._send(reply, client, asked)
 
     def _send(self, reply: bytes, client: _Client, asked: _Asked) -> None:

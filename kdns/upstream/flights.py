@@ -3,9 +3,10 @@
 That leaves a forger one id and one port to guess instead of many (RFC 5452 section 5).
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
+
+from kdns.prompt import Prompt
 
 _T = TypeVar("_T")
 
@@ -14,7 +15,7 @@ class Flights(Generic[_T]):
     """The exchanges that are under way, and those who wait for each."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, list[asyncio.Future[tuple[_T, ...]]]] = {}
+        self._waiting: dict[Hashable, list[Prompt[tuple[_T, ...]]]] = {}
 
     async def join(self, key: Hashable, work: Callable[[], Awaitable[_T]]) -> _T:
         """Return the result of the exchange with this key.
@@ -22,7 +23,7 @@ class Flights(Generic[_T]):
         The first to come does the work, where it waits. When it leaves, another one begins again.
         """
         while (waiting := self._waiting.get(key)) is not None:
-            future: asyncio.Future[tuple[_T, ...]] = asyncio.get_running_loop().create_future()
+            future: Prompt[tuple[_T, ...]] = Prompt()
             waiting.append(future)
             if outcome := await future:
                 return outcome[0]

@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable
 from contextlib import suppress
+from time import monotonic
 
 from kdns.chain import Transport
 from kdns.errors import UpstreamError
@@ -72,10 +73,9 @@ class Resolver:
         return response
 
     async def _over(self, transport: Transport, asked: Question, until: float) -> Response:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        until = min(until, began + self._settings.read_timeout)
+        until = min(until, asyncio.get_running_loop().time() + self._settings.read_timeout)
+        began = monotonic()
         sockets = self._datagrams if transport == "udp" else self._streams
         response = question.read(asked, await sockets.ask(asked, until))
-        self._counts.answered(response.rcode, loop.time() - began)
+        self._counts.answered(response.rcode, monotonic() - began)
         return response

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any, cast
 
 from kdns.errors import UpstreamError
+from kdns.prompt import Prompt
 from kdns.upstream.address import Upstream
 from kdns.upstream.counts import Counts
 from kdns.upstream.deadlines import Deadlines
-from kdns.upstream.pool import CLOSED, Channel, Pool
+from kdns.upstream.pool import CLOSED, Channel, Exchange, Pool
 from kdns.upstream.question import Question
 from kdns.upstream.settings import Settings
 
@@ -68,7 +69,7 @@ class Streams:
                 waiting.set_exception(ConnectionAbortedError(CLOSED))
 
     def _ask(self, connection: "_Connection", asked: Question, until: float) -> Awaitable[bytes]:
-        return connection.ask(asked, self._pool, self._deadlines, until)
+        return connection.ask(asked, self._deadlines, until)
 
     async def _take(self, until: float) -> "_Connection | None":
         """Return a connection that was opened before; None where one is to be opened."""
@@ -78,7 +79,7 @@ class Streams:
             connection = self._pool.take(loop.time(), opening)
             if connection is not None or not self._pool.is_full(opening):
                 return connection
-            turn: asyncio.Future[None] = loop.create_future()
+            turn: Prompt[None] = Prompt(loop=loop)
             self._deadlines.add(turn, until)
             self._queue.append(turn)
             await turn
@@ -86,7 +87,7 @@ class Streams:
     async def _connect(self, until: float) -> "_Connection":
         """Open a connection, in a task: whoever waits for it may not be in one."""
         loop = asyncio.get_running_loop()
-        opened: asyncio.Future[_Connection] = loop.create_future()
+        opened: Prompt[_Connection] = Prompt(loop=loop)
         self._opening.add(opened)
         task = loop.create_task(self._open())
         task.add_done_callback(partial(_tell, opened))
@@ -116,7 +117,7 @@ class Streams:
         upstream, source = self._upstream, self._settings.source
         name = None if self._context is None else upstream.name or upstream.host
         _, connection = await loop.create_connection(
-            lambda: _Connection(loop),
+            lambda: _Connection(loop, self._pool),
             upstream.host,
             upstream.port,
             ssl=self._context,
@@ -143,8 +144,8 @@ def _tell(waiting: "asyncio.Future[_Connection]", task: "asyncio.Task[_Connectio
 class _Connection(Channel, asyncio.Protocol):
     """A connection over which messages go, each after its length (RFC 1035 section 4.2.2)."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
+    def __init__(self, loop: asyncio.AbstractEventLoop, pool: "Pool[_Connection]") -> None:
+        super().__init__(loop, pool)
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
 
@@ -159,9 +160,9 @@ class _Connection(Channel, asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def mismatched(self, future: "asyncio.Future[bytes]") -> None:
+    def mismatched(self, exchange: Exchange) -> None:
         """Give up: nobody can have forged it, so nothing better will follow."""
-        future.set_exception(UpstreamError("the response is to another question"))
+        exchange.set_exception(UpstreamError("the response is to another question"))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be told by the event loop that the connection stands."""

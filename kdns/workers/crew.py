@@ -23,22 +23,34 @@ from kdns.corefile.syntax import Corefile
 from kdns.errors import UsageError
 from kdns.kube.changes import Change
 from kdns.metrics import merged
-from kdns.workers.pipe import Changes, Condition, Pipe, Ran, Report, Reported, Run, Source, Stopped
+from kdns.server.listeners import GRACE
+from kdns.workers.pipe import (
+    Changes,
+    Condition,
+    End,
+    Pipe,
+    Ran,
+    Report,
+    Reported,
+    Run,
+    Source,
+    Stopped,
+)
 
 log = logging.getLogger(__name__)
 
-START = 30.0
-"""Seconds that a worker has to run a configuration."""
+START = 120.0
+"""Seconds that a worker has to run a configuration, on a machine that starts everything at once."""
 PATIENCE = 1.0
 """Seconds that a scrape waits for the numbers of a worker; then it shows the last ones."""
-REPORT_EVERY = 5.0
-"""Seconds between two reports that nobody asked for: what a worker counted is not lost with it."""
+REPORT_EVERY = 1.0
+"""Seconds between two reports: what a worker counted after the last one is lost when it dies."""
 BEHIND = 256 << 20
 """Octets of changes that a worker may be behind with."""
 RESTART = 0.5
 """Seconds before a worker that died is replaced: one that dies at once must not take the CPU."""
-END = 5.0
-"""Seconds that a worker has to end."""
+END = GRACE + 1.0
+"""Seconds that a worker has to end, with the queries that wait for an upstream."""
 
 
 class Crew:
@@ -50,6 +62,8 @@ class Crew:
         self._stop = stop
         self._run: Run | None = None
         self._workers: list[_Worker] = []
+        self._leaving: list[_Worker] = []
+        """Those that were dismissed and still answer what had arrived."""
         self._keeping: set[asyncio.Task[None]] = set()
         self._lost: list[Metric] = []
         """What workers had counted that are no more."""
@@ -83,13 +97,16 @@ class Crew:
         before = list(self._workers)
         if before:
             await before[0].run(wanted)
+        try:
+            await self._run_more([self._add() for _ in range(size - len(before))], wanted)
+        except BaseException:
+            if before:
+                await self._run_or_replace(before[0])
+            raise
         self._run = wanted
-        for worker in before[1:]:
+        for worker in before[1:size]:
             await self._run_or_replace(worker)
-        while len(self._workers) > size:
-            await self._dismiss(self._workers.pop())
-        added = [self._add() for _ in range(size - len(self._workers))]
-        await asyncio.gather(*(worker.run(wanted) for worker in added))
+        await self._dismiss(before[size:])
         if self._reporting is None:
             self._reporting = asyncio.create_task(self._report_now_and_then())
 
@@ -99,7 +116,7 @@ class Crew:
 
     def families(self) -> list[Metric]:
         """Return the metrics of all workers together, those of lost ones included."""
-        known = [worker.families for worker in self._workers]
+        known = [worker.families for worker in (*self._workers, *self._leaving)]
         return merged([self._lost, *known])
 
     async def close(self) -> None:
@@ -126,12 +143,14 @@ class Crew:
         """Run a worker, and again when it dies, for as long as it is wanted."""
         while self._wants(worker):
             status = await worker.live()
-            if not self._wants(worker):
-                return
-            log.error("worker %d ended with status %d: replaced", worker.pid, status)
             self._remember(worker)
+            if not self._wants(worker):
+                break
+            log.error("worker %d ended with status %d: replaced", worker.pid, status)
             await asyncio.sleep(RESTART)
             worker.wanted = self._run
+        if worker in self._leaving:
+            self._leaving.remove(worker)
 
     def _wants(self, worker: "_Worker") -> bool:
         return not self._closing and worker in self._workers
@@ -151,9 +170,19 @@ class Crew:
             log.error("worker %d stays behind: %s", worker.pid, error)  # noqa: TRY400
             worker.kill()
 
-    async def _dismiss(self, worker: "_Worker") -> None:
-        self._remember(worker)
-        await worker.end()
+    async def _run_more(self, added: "list[_Worker]", wanted: Run) -> None:
+        """Have new workers run a Corefile, all of them or none."""
+        try:
+            await asyncio.gather(*(worker.run(wanted) for worker in added))
+        except BaseException:
+            await self._dismiss(added)
+            raise
+
+    async def _dismiss(self, workers: "list[_Worker]") -> None:
+        """End workers; until they have ended, what they count is counted."""
+        self._workers = [worker for worker in self._workers if worker not in workers]
+        self._leaving += workers
+        await asyncio.gather(*(worker.end() for worker in workers))
 
     async def _report_now_and_then(self) -> None:
         while True:
@@ -180,6 +209,7 @@ class _Worker:
         self.wanted: Run | None = None
         """What it is to run from its start on."""
         self._started = asyncio.Event()
+        self._ending = False
         self._ran: asyncio.Future[str] | None = None
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._numbers: Iterator[int] = count()
@@ -197,7 +227,9 @@ class _Worker:
         for feed in self._feeds.values():
             feed.begin(self.pipe)
         self._started.set()
-        if self.wanted is not None:
+        if self._ending:
+            self.pipe.send(End())
+        elif self.wanted is not None:
             self.pipe.send(self.wanted)
         await self._listen(self.pipe)
         self.running = False
@@ -234,9 +266,9 @@ class _Worker:
         self._asked.pop(number, None)
 
     async def end(self) -> None:
-        """End it: it sees that its pipe is closed."""
-        if self.pipe is not None:
-            self.pipe.close()
+        """Have it answer what has arrived and end."""
+        self._ending = True
+        self._send(End())
         if self.process is not None:
             try:
                 await asyncio.wait_for(self.process.wait(), END)
@@ -256,7 +288,7 @@ class _Worker:
             log.error("worker %d does not keep up with the cluster", self.pid)
             self.kill()
 
-    def _send(self, frame: Changes | Condition | Run | Report) -> None:
+    def _send(self, frame: Changes | Condition | Run | Report | End) -> None:
         if self.pipe is not None and self._started.is_set():
             self.pipe.send(frame)
 

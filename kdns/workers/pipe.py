@@ -6,6 +6,7 @@ Both ends are the same program of the same version, so a frame is a pickle. Know
 import asyncio
 import pickle
 import socket
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -17,6 +18,8 @@ from kdns.kube.changes import Change
 from kdns.kube.objects import Kind
 from kdns.kube.resources import Selection
 
+LAST = -1
+"""Number of a report that nobody asked for: the worker ends."""
 _LENGTH = 4
 _LIMIT = 1 << 30
 
@@ -61,10 +64,14 @@ class Report(Struct, frozen=True):
 
 
 class Reported(Struct, frozen=True):
-    """The metrics of a worker at this moment."""
+    """The metrics of a worker at this moment, or at its end."""
 
     number: int
     families: tuple[Metric, ...]
+
+
+class End(Struct, frozen=True):
+    """Answer what has arrived, report for the last time, and end."""
 
 
 class Stopped(Struct, frozen=True):
@@ -74,7 +81,7 @@ class Stopped(Struct, frozen=True):
     why: str
 
 
-Frame: TypeAlias = Changes | Condition | Run | Ran | Report | Reported | Stopped
+Frame: TypeAlias = Changes | Condition | Run | Ran | Report | Reported | End | Stopped
 
 
 class Pipe:
@@ -114,3 +121,9 @@ class Pipe:
     def close(self) -> None:
         """Close this end."""
         self._writer.close()
+
+    async def finish(self) -> None:
+        """Close this end when the other side was sent everything."""
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()

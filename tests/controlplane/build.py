@@ -14,7 +14,7 @@ SERVERS = ("etcd", "kube-apiserver")
 MODULE = Module(
     "controlplane",
     Path(__file__).parent,
-    (*SERVERS, "kube-controller-manager"),
+    (*SERVERS, "kube-controller-manager", "kube-proxy"),
     minutes=10,
     # Without these the server says that it is v0.0.0.
     versioned_by="k8s.io/kubernetes",

@@ -13,6 +13,9 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any, Self, TypeAlias, TypeVar
 
+from tests.controlplane.places import HERE, Place
+from tests.patience import SLOWER
+
 Json: TypeAlias = dict[str, Any]
 T = TypeVar("T")
 
@@ -32,9 +35,10 @@ class Refused(Exception):
 class Client:
     """One user of the API server; a context manager that closes its connection."""
 
-    def __init__(self, port: int, token: str, authority: Path) -> None:
+    def __init__(self, port: int, token: str, authority: Path, place: Place = HERE) -> None:
         self._port = port
         self._token = token
+        self._place = place
         self._trust = ssl.create_default_context(cafile=authority)
         self._kept: HTTPSConnection | None = None
         self._lock = Lock()
@@ -76,7 +80,10 @@ class Client:
         return self._kept
 
     def _connect(self, seconds: float) -> HTTPSConnection:
-        return HTTPSConnection("127.0.0.1", self._port, timeout=seconds, context=self._trust)
+        connection = HTTPSConnection("127.0.0.1", self._port, timeout=seconds, context=self._trust)
+        with self._place.entered():
+            connection.connect()
+        return connection
 
     def _send(
         self, connection: HTTPSConnection, method: str, path: str, body: Json | None, kind: str
@@ -114,7 +121,7 @@ def decode(status: int, text: bytes) -> Json:
 
 def eventually(check: Callable[[], T], *, seconds: float = TIMEOUT) -> T:
     """Call until the result is true and return it; the last result stands in the error."""
-    pause, end = Event(), time.monotonic() + seconds
+    pause, end = Event(), time.monotonic() + seconds * SLOWER
     while not (result := check()):
         if time.monotonic() > end:
             raise TimeoutError(f"still {result!r} after {seconds:g} s")

@@ -19,6 +19,7 @@ from typing import Self
 from tests.controlplane.build import programs
 from tests.controlplane.client import Client, Json, Refused
 from tests.controlplane.keys import Keys
+from tests.controlplane.places import HERE, Place
 from tests.controlplane.process import Guard, Server
 
 ADMIN = "admin"
@@ -48,8 +49,8 @@ class ControlPlane:
     """A control plane for the length of a ``with`` block.
 
     ``users`` have a token and no rights; ``api_flags`` are added to the API server's command
-    line; ``folder`` keeps the logs after the end; ``controllers`` starts the controller manager,
-    which would undo EndpointSlices made by hand.
+    line; ``folder`` keeps the logs after the end; ``controllers`` are those of the controller
+    manager, without which EndpointSlices made by hand stay; ``place`` is whose loopback it is on.
     """
 
     def __init__(
@@ -58,14 +59,17 @@ class ControlPlane:
         folder: Path | None = None,
         users: Sequence[str] = USERS,
         api_flags: Sequence[str] = (),
-        controllers: bool = True,
+        controllers: Sequence[str] = CONTROLLERS,
+        place: Place = HERE,
     ) -> None:
         self._programs = programs()
         self._given_folder = folder
         self.api_flags = tuple(api_flags)
         self.tokens = {user: secrets.token_hex(16) for user in (ADMIN, *users)}
         manager = self._programs / "kube-controller-manager"
-        self.has_controllers = controllers and manager.exists()
+        self._controllers = controllers
+        self.has_controllers = bool(controllers) and manager.exists()
+        self._place = place
 
     def __enter__(self) -> Self:
         self._prepare()
@@ -110,7 +114,8 @@ class ControlPlane:
 
     def client(self, user: str = ADMIN, *, token: str = "") -> Client:
         """Return a client for the user, or for whoever the token belongs to."""
-        return Client(self.port, token or self.tokens[user], self.keys.authority)
+        known = token or self.tokens[user]
+        return Client(self.port, known, self.keys.authority, self._place)
 
     def request(
         self, method: str, path: str, body: Json | None = None, kind: str = "application/json"
@@ -208,6 +213,7 @@ class ControlPlane:
     def _etcd_command(self) -> list[str | Path]:
         clients, peers = self._etcd_url, f"http://127.0.0.1:{self._peer_port}"
         return [
+            *self._place.prefix,
             self._programs / "etcd",
             f"--data-dir={self.folder / 'etcd'}",
             f"--listen-client-urls={clients}",
@@ -221,6 +227,7 @@ class ControlPlane:
     def _api_server_command(self) -> list[str | Path]:
         keys = self.keys
         return [
+            *self._place.prefix,
             self._programs / "kube-apiserver",
             f"--etcd-servers={self._etcd_url}",
             "--bind-address=127.0.0.1",
@@ -247,9 +254,10 @@ class ControlPlane:
 
     def _controller_manager_command(self) -> list[str | Path]:
         return [
+            *self._place.prefix,
             self._programs / "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig()}",
-            f"--controllers={','.join(CONTROLLERS)}",
+            f"--controllers={','.join(self._controllers)}",
             f"--root-ca-file={self.keys.authority}",
             f"--service-account-private-key-file={self.keys.account_key}",
             "--leader-elect=false",
@@ -266,7 +274,10 @@ class ControlPlane:
         """Call etcd's own API."""
         url = f"{self._etcd_url}/v3/{method}"
         request = urllib.request.Request(url, json.dumps(body).encode())  # noqa: S310 - it is HTTP
-        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        with (
+            self._place.entered(),
+            urllib.request.urlopen(request, timeout=10) as response,  # noqa: S310
+        ):
             answer: Json = json.load(response)
         return answer
 

@@ -21,8 +21,8 @@ from tests.coredns import build as coredns
 from tests.differential.options import OptionSet
 from tests.differential.population import objects
 from tests.differential.upstream import HOST
+from tests.patience import PATIENCE
 
-START_SECONDS = 40.0
 COREDNS, NORMAL, COMPAT = "CoreDNS", "kdns", "kdns with compat"
 MODES = (NORMAL, COMPAT)
 
@@ -60,7 +60,7 @@ def running(options: Sequence[OptionSet]) -> Iterator[Running]:
                 servers.append(start.start(program, options))
                 waits.append((servers[-1], start.is_ready))
             for server, is_ready in waits:
-                server.wait(is_ready, seconds=START_SECONDS)
+                server.wait(is_ready, seconds=PATIENCE)
             yield found
         finally:
             for server in servers:

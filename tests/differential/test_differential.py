@@ -22,17 +22,14 @@ def report() -> Report:
         pytest.skip(str(reason))
 
 
-@pytest.mark.timeout(300)
 def test_every_difference_is_on_the_list_of_known_ones(report: Report) -> None:
     assert not report.unknown, report.story()
 
 
-@pytest.mark.timeout(300)
 def test_every_known_difference_is_still_there(report: Report) -> None:
     assert report.unused(OPTION_SETS) == []
 
 
-@pytest.mark.timeout(300)
 def test_at_least_five_thousand_questions_are_asked_and_every_option_set_has_its_share(
     report: Report,
 ) -> None:

@@ -1,6 +1,6 @@
 """The resolver that both servers forward to: a few names, always the same. Knows no cluster.
 
-``python -m tests.differential.upstream PORT`` answers until it is ended.
+``python -m tests.differential.upstream PORT [HOST]`` answers until it is ended.
 """
 
 import asyncio
@@ -135,14 +135,14 @@ def _table() -> Table:
     return found
 
 
-async def serve(port: int) -> None:
-    """Answer on a port of loopback, over UDP and TCP."""
+async def serve(port: int, host: str = HOST) -> None:
+    """Answer on a port, of loopback unless said, over UDP and TCP."""
     one = Upstream()
     loop = asyncio.get_running_loop()
-    await loop.create_datagram_endpoint(lambda: one, local_addr=(HOST, port))
-    server = await asyncio.start_server(one.connected, HOST, port)
+    await loop.create_datagram_endpoint(lambda: one, local_addr=(host, port))
+    server = await asyncio.start_server(one.connected, host, port)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    asyncio.run(serve(int(sys.argv[1]), *sys.argv[2:3]))

@@ -16,6 +16,7 @@ import dns.rdatatype
 import dns.rrset
 
 from tests.end_to_end.running import Kdns
+from tests.patience import PATIENCE
 
 ZONE = r"^\S+:(\d+)(?: on \S+)?$"
 """The line of a zone in the text at the start."""
@@ -60,7 +61,7 @@ def free_port() -> int:
 def page(host: str, port: int, path: str) -> tuple[int, str]:
     """Return status and text of a page."""
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=5) as reply:
+        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=PATIENCE) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -141,7 +142,7 @@ class Upstream(asyncio.DatagramProtocol):
     def wait_for(self, count: int) -> None:
         """Wait until it was asked so often."""
         with self._news:
-            assert self._news.wait_for(lambda: len(self.asked) >= count, 10), self.asked
+            assert self._news.wait_for(lambda: len(self.asked) >= count, PATIENCE), self.asked
 
     def stop(self) -> None:
         if self._loop is not None:
@@ -155,7 +156,7 @@ def upstream(address: str = "192.0.2.1") -> Iterator[Upstream]:
     thread = Thread(target=asyncio.run, args=(one.serve(started),))
     thread.start()
     try:
-        assert started.wait(10)
+        assert started.wait(PATIENCE)
         yield one
     finally:
         one.stop()

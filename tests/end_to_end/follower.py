@@ -5,16 +5,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, Event, Thread, get_ident
 
+from kdns.kube.access import Access
 from kdns.kube.api import ApiSource
 from kdns.kube.changes import Apply, Change, Delete, Init, InitDone
-from kdns.kube.connect import Access
 from kdns.kube.objects import Key, Kind, Object
 from kdns.kube.resources import Selection
 from kdns.kube.status import Status
 from kdns.kube.watch import Pace
+from tests.patience import PATIENCE
 
-PATIENCE = 30.0
-"""Seconds; nothing takes so long that goes well."""
 HASTY = Pace(first=0.01, ceiling=0.05)
 """For tests that wait for a recovery and not for a back-off."""
 

@@ -16,8 +16,9 @@ import dns.message
 import dns.query
 import pytest
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 20
 POLL_SECONDS = 0.02
 LISTENING = r"listening on \S+:(\d+)"
 """What is printed at the start without a Corefile."""
@@ -66,7 +67,7 @@ class Kdns:
             return len(self.printed(pattern)) >= times or not self._reader.is_alive()
 
         with self._grown:
-            self._grown.wait_for(seen, START_SECONDS)
+            self._grown.wait_for(seen, PATIENCE)
         found = self.printed(pattern)
         assert len(found) >= times, f"never printed {pattern!r}: {self.output}"
         return found[times - 1]
@@ -79,8 +80,12 @@ class Kdns:
         """Send a signal and return the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        status = self.process.wait(10)
-        self._reader.join(10)
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        self._reader.join(PATIENCE)
         if self.process.stdout is not None:
             self.process.stdout.close()
         return status
@@ -89,13 +94,13 @@ class Kdns:
         """Ask ``name type`` over UDP, with EDNS."""
         name, rtype = question.split()
         query = dns.message.make_query(name, rtype, use_edns=0, payload=4096)
-        return dns.query.udp(query, self.host, port=self.port, timeout=5)
+        return dns.query.udp(query, self.host, port=self.port, timeout=PATIENCE)
 
     def comes_to(
         self,
         question: str,
         right: Callable[[dns.message.Message], bool],
-        seconds: float = START_SECONDS,
+        seconds: float = PATIENCE,
     ) -> float:
         """Ask until the answer is right; returns how long that took."""
         began = time.monotonic()

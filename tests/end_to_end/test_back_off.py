@@ -7,13 +7,15 @@ from threading import Event
 import pytest
 from urllib3.response import BaseHTTPResponse
 
-from kdns.kube.connect import Access, Connection
+from kdns.kube.access import Access
+from kdns.kube.connect import Connection
 from kdns.kube.reflector import Batch, Clock, Reflector
 from kdns.kube.resources import RESOURCES, Target
 from kdns.kube.watch import Pace
 from kdns.testing.apiserver import FakeApiServer
 from kdns.testing.faults import Answer, Cut, Error, Fault, Reset
 from tests.end_to_end.cluster import service
+from tests.patience import PATIENCE
 
 MINUTES = 10
 ROUNDS = 8 + MINUTES * 60 // 30
@@ -65,11 +67,11 @@ def ten_minutes(server: FakeApiServer) -> Iterator[Counting]:
     reflector = Reflector(target, connection, batches.append, Pace(), clock)
     reflector.start()
     try:
-        assert clock.over.wait(30.0)
+        assert clock.over.wait(PATIENCE)
         yield connection
     finally:
         reflector.stop()
-        reflector.join(5.0)
+        reflector.join(PATIENCE)
 
 
 REFUSALS: dict[str, tuple[Fault, int]] = {

@@ -18,6 +18,7 @@ from tests.coredns import build as coredns
 from tests.end_to_end.cluster import endpoint_slice, namespace, service
 from tests.end_to_end.corefiles import free_port
 from tests.gobuild import NotBuilt
+from tests.patience import PATIENCE
 
 WEB = """
 apiVersion: v1
@@ -166,7 +167,7 @@ def test_kdns_and_coredns_say_the_same_about_a_cluster(
     guard = Guard()
     server = Server(guard, tmp_path / "coredns.log")
     try:
-        server.start([program, "-conf", corefile]).wait(lambda: _is_open(port), seconds=30)
+        server.start([program, "-conf", corefile]).wait(lambda: _is_open(port), seconds=PATIENCE)
         with (
             kdns.Cluster(kubeconfig=kubeconfig) as cluster,
             cluster.serving(search=()) as ours,

@@ -10,6 +10,7 @@ from kdns.testing import FakeApiServer
 from tests.cluster import ede, lines, rcode
 from tests.end_to_end.cluster import namespace, service
 from tests.end_to_end.corefiles import free_port, loopback, page, running, upstream
+from tests.patience import PATIENCE
 
 SERVICE = """
 apiVersion: v1
@@ -91,7 +92,7 @@ def test_a_loop_over_another_server_ends_it_with_status_1(tmp_path: Path) -> Non
     """
     with running(text, tmp_path) as server:
         server.wait_for(r"^\[CRITICAL\] plugin/loop: Loop \(127\.0\.0\.1:\d+ -> .*\) detected")
-        assert server.process.wait(10) == 1
+        assert server.process.wait(PATIENCE) == 1
 
 
 def test_without_the_api_server_it_starts_after_a_while_and_says_so(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from kdns.cli import main
 from tests.end_to_end.corefiles import running
 from tests.end_to_end.running import ROOT, kdns
+from tests.patience import PATIENCE
 
 DEMO = str(ROOT / "manifests" / "demo")
 COREFILE = """
@@ -54,10 +55,10 @@ def test_a_running_server_explains_over_http(capsys: pytest.CaptureFixture[str])
         asked = ["explain", "db", "A", "--from", "data", "--output", "json"]
         there = main([*asked, "--server", where])
         told = json.loads(capsys.readouterr().out)
-        with urlopen(f"http://{where}/explain?name=db&type=A&from=data", timeout=10) as reply:
+        with urlopen(f"http://{where}/explain?name=db&type=A&from=data", timeout=PATIENCE) as reply:
             assert json.loads(reply.read()) == told
         with pytest.raises(HTTPError) as refused:
-            urlopen(f"http://{where}/explain?type=A", timeout=10)
+            urlopen(f"http://{where}/explain?type=A", timeout=PATIENCE)
         with refused.value as failure:
             assert failure.code == 400
             assert "expected /explain?name=NAME" in json.loads(failure.read())["error"]
@@ -85,7 +86,7 @@ def test_a_server_with_a_corefile_explains_at_its_health_address(tmp_path: Path)
 
 
 def _rcode(where: str) -> str:
-    with urlopen(f"http://{where}/explain?name=web", timeout=10) as reply:
+    with urlopen(f"http://{where}/explain?name=web", timeout=PATIENCE) as reply:
         return str(json.loads(reply.read())["rcode"])
 
 

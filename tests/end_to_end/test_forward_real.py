@@ -21,12 +21,12 @@ import pytest
 from tests.authority import Authority
 from tests.end_to_end.corefiles import free_port, loopback, running, upstream
 from tests.end_to_end.running import Kdns, need
+from tests.patience import PATIENCE
 
 NAME = "www.example.org."
 LARGE = "large.example.org."
 TEXTS = 40
 """Strings of the large answer, 200 octets each: too many for UDP."""
-START_SECONDS = 10.0
 POLL_SECONDS = 0.02
 
 
@@ -38,7 +38,7 @@ class Server:
         self.process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + PATIENCE
         while not self._listens():
             assert self.process.poll() is None, f"{command} ended"
             assert time.monotonic() < end, f"{command} does not listen"
@@ -49,7 +49,7 @@ class Server:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
     def _listens(self) -> bool:
         with suppress(OSError):
@@ -148,7 +148,7 @@ def _ask(
 ) -> dns.message.Message:
     query = dns.message.make_query(name, rtype, use_edns=0 if payload else -1, payload=payload)
     ask = dns.query.tcp if tcp else dns.query.udp
-    return ask(query, server.host, port=server.port, timeout=10)
+    return ask(query, server.host, port=server.port, timeout=PATIENCE)
 
 
 def _addresses(message: dns.message.Message) -> list[str]:
@@ -337,8 +337,8 @@ def test_every_response_of_nsd_comes_as_it_is(
     name, rtype = question.split()
     query = dns.message.make_query(name, rtype, use_edns=0, payload=1232)
     ask = dns.query.tcp if tcp else dns.query.udp
-    theirs = ask(query, nsd.host, port=nsd.port, timeout=5)
-    ours = ask(query, before_nsd.host, port=before_nsd.port, timeout=5)
+    theirs = ask(query, nsd.host, port=nsd.port, timeout=PATIENCE)
+    ours = ask(query, before_nsd.host, port=before_nsd.port, timeout=PATIENCE)
 
     assert ours.flags == theirs.flags
     assert ours.rcode() == theirs.rcode()
@@ -361,7 +361,7 @@ class _Client(asyncio.DatagramProtocol):
         self.news.set()
 
     async def wait_for(self, ids: range) -> list[dns.message.Message]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not all(one in self.replies for one in ids):
                 self.news.clear()
                 await self.news.wait()
@@ -414,7 +414,7 @@ def test_a_loop_ends_the_server(tmp_path: Path, how: str) -> None:
     corefile = f".:{port} {{\nbind {host}\nloop\nforward . {host}:{to}\n}}\n"
     with running(corefile + second, tmp_path) as server:
         server.wait_for(rf'Loop \(127\.\S+:\d+ -> {host}:{port}\) detected for zone "\."')
-        assert server.process.wait(10) == 1
+        assert server.process.wait(PATIENCE) == 1
 
 
 def test_without_a_loop_the_server_goes_on(tmp_path: Path) -> None:

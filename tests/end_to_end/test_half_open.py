@@ -75,7 +75,6 @@ def _start(namespace: str, script: str, *arguments: str) -> subprocess.Popen[str
     )
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("joined")
 def test_a_half_open_connection_is_noticed() -> None:
     with _start(THEIRS, SERVER) as server:

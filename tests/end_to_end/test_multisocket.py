@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import dns.message
@@ -18,9 +18,15 @@ import pytest
 
 from kdns.testing import FakeApiServer
 from tests.end_to_end.running import Kdns
+from tests.patience import PATIENCE
 
 WORKERS = 2
 NAME = "web.default.svc.cluster.local."
+QUERY = dns.message.make_query(NAME, "A").to_wire()
+AT_A_TIME = 50
+"""Sockets, each of which may be another worker's client."""
+LOST = 20.0
+"""Seconds until a client gives up."""
 
 
 def _free_ports(count: int) -> list[int]:
@@ -48,15 +54,18 @@ class Crew:
         self.corefile = directory / "Corefile"
         self.kubeconfig = server.kubeconfig()
         self.write()
+        self._reloads = 0
         self.kdns = Kdns("-conf", str(self.corefile), started=r"^\S+:(\d+)")
 
-    def write(self, *, ttl: int = 30, workers: int = WORKERS, more: str = "") -> None:
+    def write(
+        self, *, ttl: int = 30, workers: int = WORKERS, lameduck: str = "1s", more: str = ""
+    ) -> None:
         self.corefile.write_text(
             f""".:{self.port} {{
                 bind 127.0.0.1
                 errors
                 health 127.0.0.1:0 {{
-                    lameduck 1s
+                    lameduck {lameduck}
                 }}
                 ready 127.0.0.1:{self.ready_port}
                 prometheus 127.0.0.1:{self.metrics_port}
@@ -70,10 +79,16 @@ class Crew:
             """
         )
 
+    def reload(self) -> None:
+        """Have the Corefile read again, and wait until it is."""
+        self._reloads += 1
+        self.kdns.process.send_signal(signal.SIGUSR1)
+        self.kdns.wait_for("Reloading complete", self._reloads)
+
     def ask(self, name: str = NAME) -> dns.message.Message:
         """Ask from a new socket: the kernel may give it to any worker."""
         query = dns.message.make_query(name, "A")
-        return dns.query.udp(query, "127.0.0.1", port=self.port, timeout=5)
+        return dns.query.udp(query, "127.0.0.1", port=self.port, timeout=PATIENCE)
 
     def addresses(self, name: str = NAME, times: int = 20) -> set[str]:
         """Every address, or the rcode, that many questions to any worker give."""
@@ -87,7 +102,7 @@ class Crew:
         return found
 
     def page(self, port: int, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as reply:
             return str(reply.read().decode())
 
     def counted(self) -> int:
@@ -111,9 +126,25 @@ def server() -> Iterator[FakeApiServer]:
 
 
 @pytest.fixture
-def crew(server: FakeApiServer, tmp_path: Path) -> Iterator[Crew]:
+def own_crew(server: FakeApiServer, tmp_path: Path) -> Iterator[Crew]:
+    """One that a test may end."""
     with _running(tmp_path, server) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def common_crew(server: FakeApiServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+    with _running(tmp_path_factory.mktemp("crew"), server) as running:
+        yield running
+
+
+@pytest.fixture
+def crew(common_crew: Crew) -> Crew:
+    """One with the workers and the Corefile that it began with."""
+    common_crew.write()
+    common_crew.reload()
+    eventually(lambda: len(common_crew.workers()) == WORKERS and _ready(common_crew))
+    return common_crew
 
 
 @contextmanager
@@ -128,7 +159,6 @@ def _running(directory: Path, server: FakeApiServer) -> Iterator[Crew]:
 def test_all_workers_answer_hear_of_changes_and_count(crew: Crew, server: FakeApiServer) -> None:
     assert crew.addresses() == {"10.96.0.7"}
     assert len(crew.workers()) == WORKERS
-    assert crew.counted() == 20
 
     server.apply(_service("10.96.0.8", "later"))
     eventually(lambda: crew.addresses("later.default.svc.cluster.local.") == {"10.96.0.8"})
@@ -142,7 +172,7 @@ def test_all_workers_answer_hear_of_changes_and_count(crew: Crew, server: FakeAp
 
 def test_a_worker_that_dies_is_replaced_and_its_count_is_kept(crew: Crew) -> None:
     crew.addresses()
-    assert crew.counted() == 20
+    before = crew.counted()
     killed = crew.workers()[0]
     os.kill(killed, signal.SIGKILL)
 
@@ -150,13 +180,71 @@ def test_a_worker_that_dies_is_replaced_and_its_count_is_kept(crew: Crew) -> Non
     eventually(lambda: len(set(crew.workers()) - {killed}) == WORKERS)
     eventually(lambda: _ready(crew))
     assert crew.addresses() == {"10.96.0.7"}
-    assert crew.counted() == 40
+    assert crew.counted() == before + 20
+
+
+class Load:
+    """Asks from many sockets at a time, and counts the questions and the answers."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self.asked = self.answered = 0
+        self.ending = threading.Event()
+
+    def __call__(self) -> None:
+        where = ("127.0.0.1", self._crew.port)
+        while not self.ending.is_set():
+            with ExitStack() as stack, suppress(TimeoutError):
+                clients = [stack.enter_context(_client()) for _ in range(AT_A_TIME)]
+                for client in clients:
+                    client.sendto(QUERY, where)
+                self.asked += AT_A_TIME
+                for client in clients:
+                    client.recv(512)
+                    self.answered += 1
+
+
+def _client() -> socket.socket:
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.settimeout(LOST)
+    return client
+
+
+@contextmanager
+def _loaded(crew: Crew) -> Iterator[Load]:
+    """Ask on a thread while the block runs."""
+    load = Load(crew)
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        yield load
+    finally:
+        load.ending.set()
+        thread.join()
+
+
+def test_fewer_workers_lose_no_query_and_no_count(crew: Crew) -> None:
+    crew.write(workers=4)
+    crew.reload()
+    before = crew.counted()
+    with _loaded(crew) as load:
+        crew.write(workers=2)
+        crew.reload()
+        eventually(lambda: len(crew.workers()) == 2)
+    assert load.answered == load.asked
+    assert crew.counted() - before == load.asked > 0
+
+    with _loaded(crew) as load:
+        crew.write(workers=1)
+        crew.reload()
+        eventually(lambda: not crew.workers())
+    assert load.answered == load.asked
 
 
 def test_a_reload_reaches_every_worker_and_a_bad_one_none(crew: Crew) -> None:
     pids = crew.workers()
     crew.write(ttl=77)
-    crew.kdns.process.send_signal(signal.SIGUSR1)
+    crew.reload()
     eventually(lambda: {crew.ask().answer[0].ttl for _ in range(20)} == {77})
     assert crew.workers() == pids
 
@@ -166,35 +254,42 @@ def test_a_reload_reaches_every_worker_and_a_bad_one_none(crew: Crew) -> None:
     assert {crew.ask().answer[0].ttl for _ in range(20)} == {77}
 
     crew.write(ttl=78, workers=3)
-    crew.kdns.process.send_signal(signal.SIGUSR1)
+    crew.reload()
     eventually(lambda: len(crew.workers()) == 3)
     eventually(lambda: {crew.ask().answer[0].ttl for _ in range(20)} == {78})
 
     crew.write(ttl=79, workers=1)
-    crew.kdns.process.send_signal(signal.SIGUSR1)
+    crew.reload()
     eventually(lambda: not crew.workers())
     eventually(lambda: {crew.ask().answer[0].ttl for _ in range(20)} == {79})
 
 
-def test_workers_answer_through_the_lameduck_time_and_end_with_the_parent(crew: Crew) -> None:
-    pids = crew.workers()
-    crew.kdns.process.send_signal(signal.SIGTERM)
-    eventually(lambda: not _ready(crew))
-    assert crew.addresses() == {"10.96.0.7"}
+def test_workers_answer_through_the_lameduck_time(own_crew: Crew) -> None:
+    own_crew.write(lameduck="600s")
+    own_crew.reload()
+    own_crew.kdns.process.send_signal(signal.SIGTERM)
+    own_crew.kdns.wait_for("lameduck mode")
+    assert own_crew.addresses() == {"10.96.0.7"}
+    assert not _ready(own_crew)
 
-    assert crew.kdns.process.wait(10) == 0
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
-
-
-def test_workers_end_when_the_parent_is_killed(crew: Crew) -> None:
-    pids = crew.workers()
-    crew.kdns.process.kill()
-    crew.kdns.process.wait(10)
-
-    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    pids = own_crew.workers()
+    assert own_crew.kdns.stop(signal.SIGQUIT) == 0
+    eventually(lambda: not _alive(pids))
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def test_workers_end_when_the_parent_is_killed(own_crew: Crew) -> None:
+    pids = own_crew.workers()
+    own_crew.kdns.process.kill()
+    own_crew.kdns.process.wait(PATIENCE)
+
+    eventually(lambda: not _alive(pids))
+
+
+def _alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Ask until it is so."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()

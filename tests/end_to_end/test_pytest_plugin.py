@@ -81,13 +81,13 @@ QUERY = struct.pack("!6H", 1, 0x100, 1, 0, 0, 0) + NAME + b"\\0\\1\\0\\1"
 def test_udp(kdns_cluster, kdns_server):
     kdns_cluster.apply(WEB)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(10)
+        sock.settimeout(120)
         sock.sendto(QUERY, (kdns_server.host, kdns_server.port))
         assert sock.recv(512).endswith(b"\\x0a\\0\\0\\1")
 
 def test_tcp(kdns_cluster, kdns_server):
     kdns_cluster.apply(WEB)
-    with socket.create_connection((kdns_server.host, kdns_server.port), 10) as sock:
+    with socket.create_connection((kdns_server.host, kdns_server.port), 120) as sock:
         sock.sendall(len(QUERY).to_bytes(2, "big") + QUERY)
         assert sock.recv(512).endswith(b"\\x0a\\0\\0\\1")
 """,
@@ -112,7 +112,7 @@ def test_a_client_connects_by_name(kdns_cluster, kdns_sockets):
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        connection = http.client.HTTPConnection("web.shop", server.server_port, timeout=10)
+        connection = http.client.HTTPConnection("web.shop", server.server_port, timeout=120)
         connection.request("GET", "/")
         assert connection.getresponse().status == 501
         connection.close()

@@ -18,9 +18,9 @@ from kdns.cli import main
 from kdns.testing import FakeApiServer
 from kdns.testing.faults import Silence
 from tests.end_to_end.running import ROOT
+from tests.patience import PATIENCE
 from tests.unit.resolver.objects import SHOP, pod, service
 
-WITHIN = 10.0
 OUTSIDE = "web.shop.svc.example.org."
 
 
@@ -37,7 +37,7 @@ def asked(server: kdns.Serving, question: str, transport: str = "udp") -> list[s
     name, rtype = question.split()
     query = dns.message.make_query(name, rtype)
     send = dns.query.udp if transport == "udp" else dns.query.tcp
-    reply = send(query, server.host, WITHIN, server.port)
+    reply = send(query, server.host, PATIENCE, server.port)
     found = [rdata.to_text() for rrset in reply.answer for rdata in rrset]
     return found or [dns.rcode.to_text(reply.rcode())]
 
@@ -99,7 +99,7 @@ def test_what_is_listed_late_is_pushed(api: FakeApiServer) -> None:
         watching = cluster.resolver("shop").watch("web")
         first = next(watching)
         api.heal()
-        assert cluster.wait(WITHIN)
+        assert cluster.wait(PATIENCE)
         second = next(watching)
         while not second.found:
             second = next(watching)
@@ -307,7 +307,7 @@ def test_kdns_query_says_what_is_wrong_with_an_api_server(
     status = main(["query", "web.shop", "--kubeconfig", api.kubeconfig(), "--wait", "1"])
 
     assert status == 6
-    assert "cannot list services" in capsys.readouterr().err
+    assert "cannot watch services" in capsys.readouterr().err
 
 
 def test_kdns_query_runs_as_a_program() -> None:

@@ -5,8 +5,6 @@ import socket
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 import kdns
 from kdns.stub.resolvconf import ResolvConf
 from kdns.stub.walk import Outcome, Style, walk
@@ -108,17 +106,14 @@ def _differing(
     }
 
 
-@pytest.mark.timeout(300)
 def test_getent_asks_for_the_same_names(tmp_path: Path) -> None:
     assert not _differing(_examples("getent ahostsv4"), tmp_path, "A")
 
 
-@pytest.mark.timeout(300)
 def test_getent_asks_for_the_same_names_where_both_families_are_wanted(tmp_path: Path) -> None:
     assert not _differing(_examples("getent ahosts"), tmp_path, "A", "AAAA")
 
 
-@pytest.mark.timeout(300)
 def test_dig_searches_as_musl_does(tmp_path: Path) -> None:
     examples = _examples("dig +search +showsearch +tries=1", "musl")
 

@@ -19,6 +19,7 @@ from kdns.server.table import AnswerTable
 from kdns.server.tcp import TcpLimits, TcpServer
 from kdns.wire import names, records
 from kdns.wire.message import Sections
+from tests.patience import PATIENCE
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -59,7 +60,7 @@ def _framed(name: str) -> bytes:
 
 
 async def _read(reader: asyncio.StreamReader) -> dns.message.Message:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return dns.message.from_wire(
             await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
         )
@@ -91,7 +92,7 @@ def test_udp_answers_later_what_has_to_wait() -> None:
     async def test() -> None:
         async def chain(request: Request) -> Response:
             await asyncio.sleep(0)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await asyncio.sleep(0)
             return _a(request)
 
@@ -106,7 +107,7 @@ def test_udp_answers_later_what_has_to_wait() -> None:
 
 def _udp(datagram: bytes, address: Address) -> bytes:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         client.sendto(datagram, address)
         return client.recv(65_535)
 
@@ -136,7 +137,7 @@ async def _at_once(request: Request) -> Response:
 
 
 async def _is_closed(reader: asyncio.StreamReader) -> bool:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         try:
             return await reader.read() == b""
         except ConnectionError:
@@ -166,16 +167,20 @@ def test_tcp_closes_on_a_client_that_does_not_read() -> None:
         async def chain(_: Request) -> Response:
             return Relay(reply)
 
-        limits = TcpLimits(write=0.05)
-        async with _server(chain, limits) as address, _connected(address) as (reader, writer):
+        server = TcpServer(_responder(chain), TcpLimits(write=0.05))
+        listening_socket = socket.create_server(("127.0.0.1", 0))
+        await server.start(listening_socket)
+        async with _connected(listening_socket.getsockname()) as (reader, writer):
             writer.write(_framed("x.") * 400)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await writer.drain()
+                await _until(lambda: server.connections > 0)
                 # The server gives up in the middle: the stream ends without all the replies.
-                await asyncio.sleep(0.5)
+                await _until(lambda: server.connections == 0)
                 received = 0
                 while part := await _part(reader):
                     received += len(part)
+        await server.close()
 
         assert received < 400 * 60_000
 
@@ -219,7 +224,10 @@ def test_tcp_stops_reading_a_connection_with_too_many_waiting() -> None:
         async with _server(chain, limits) as address, _connected(address) as (_, writer):
             writer.write(_framed("x.") * 100)
             await writer.drain()
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(PATIENCE):
+                await _until(lambda: started == 5)
+            # Time for more, were there any.
+            await asyncio.sleep(0.1)
 
         assert started == 5
 
@@ -236,7 +244,7 @@ def test_closing_ends_what_waits() -> None:
         mine = asyncio.current_task()
         others = asyncio.all_tasks() - {mine}
         if others:
-            await asyncio.wait(others, timeout=5)
+            await asyncio.wait(others, timeout=PATIENCE)
         assert asyncio.all_tasks() == {mine}
 
     asyncio.run(test())
@@ -286,7 +294,7 @@ def test_tcp_is_closed_for_good_even_if_the_client_never_reads() -> None:
                 address = listening_socket.getsockname()
                 await asyncio.get_running_loop().sock_connect(client, address)
                 await asyncio.get_running_loop().sock_sendall(client, _framed("x.") * queries)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await _until(lambda: server.connections > 0)
                 await _until(lambda: server.connections == 0)
         await server.close()
@@ -357,7 +365,7 @@ def test_prepared_long_and_new_answers_leave_in_one_batch() -> None:
                         query = dns.message.make_query(name, "A", use_edns=0, payload=60_000)
                         asked[query.id] = name
                         client.send(query.to_wire())
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(PATIENCE):
                         for _ in names:
                             reply = dns.message.from_wire(await loop.sock_recv(client, 65_535))
                             assert _name(reply) == asked.pop(reply.id), again
@@ -383,7 +391,7 @@ def test_a_reply_leaves_from_the_address_that_was_asked(asked: str, *, waits: bo
             for _ in range(3):
                 query = dns.message.make_query("x.", "A")
                 # dnspython refuses a reply from anywhere else.
-                await dns.asyncquery.udp(query, asked, port=port, timeout=5)
+                await dns.asyncquery.udp(query, asked, port=port, timeout=PATIENCE)
 
     asyncio.run(test())
 
@@ -398,7 +406,7 @@ def test_garbage_among_queries_costs_nobody_an_answer() -> None:
                 for size in (0, 1, 11, 4096, 20_000):
                     client.send(bytes(size))
                     client.send(dns.message.make_query("x.", "A").to_wire())
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(PATIENCE):
                     good = 0
                     while good < 5:
                         reply = await loop.sock_recv(client, 65_535)

@@ -8,17 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import dns.exception
 import pytest
 
 from kdns.testing import FakeApiServer
 from tests.cluster import lines, rcode
+from tests.controlplane.client import eventually
 from tests.end_to_end.cluster import namespace
 from tests.end_to_end.corefiles import SETTLED, ZONE, free_port, loopback, page, running, upstream
 from tests.end_to_end.running import ROOT, Kdns
+from tests.patience import PATIENCE
 
 WHOAMI = ".:0 {\n whoami\n}\n"
 TEMPLATE = """
@@ -48,7 +49,7 @@ def _run(
         command,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
         cwd=cwd,
         input=stdin,
@@ -231,6 +232,39 @@ def test_an_address_in_use_is_named(tmp_path: Path, kind: socket.SocketKind) -> 
     assert outcome.stderr == f"kdns: cannot listen on 0.0.0.0:{port}: Address already in use\n"
 
 
+SHARED = {
+    "from the start": [".:{port} {{\n bind {a}\n whoami\n}}\nexample:{port} {{\n whoami\n}}\n"],
+    "since changes": [
+        ".:{port} {{\n bind {a}\n whoami\n}}\n",
+        ".:{port} {{\n whoami\n}}\n",
+        ".:{port} {{\n bind {a} {b}\n whoami\n}}\n",
+    ],
+    "since a change that failed": [
+        ".:{port} {{\n bind {a}\n whoami\n}}\n",
+        ".:{port} {{\n bind {a} 192.0.2.1\n whoami\n}}\n",
+    ],
+}
+
+
+@pytest.mark.parametrize("texts", SHARED.values(), ids=SHARED)
+def test_a_second_server_is_refused_though_addresses_share_a_port(
+    tmp_path: Path, texts: list[str]
+) -> None:
+    places = {"port": free_port(), "a": loopback(), "b": loopback()}
+    first, *others = (text.format(**places) for text in texts)
+    # One that is willing to share has a wildcard beside an address.
+    (tmp_path / "second").write_text(SHARED["from the start"][0].format(**places))
+    with running(first, tmp_path) as server:
+        for number, text in enumerate(others, 1):
+            (tmp_path / "Corefile").write_text(text)
+            server.process.send_signal(signal.SIGUSR1)
+            server.wait_for("Reloading complete|the old configuration stays", number)
+        outcome = _run("-conf", str(tmp_path / "second"))
+
+    assert outcome.returncode == 1
+    assert f":{places['port']}: Address already in use" in outcome.stderr
+
+
 def test_a_page_in_use_is_named(tmp_path: Path) -> None:
     port = free_port()
     path = tmp_path / "Corefile"
@@ -261,43 +295,41 @@ def _lame(tmp_path: Path, seconds: int) -> Iterator[tuple[Kdns, int]]:
 def test_who_is_asked_to_end_answers_during_lameduck_and_is_not_ready(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    with _lame(tmp_path, 2) as (server, pages):
+    with _lame(tmp_path, 600) as (server, pages):
         assert page("127.0.0.1", pages, "/ready") == (200, "OK")
-        began = time.monotonic()
         server.process.send_signal(number)
-        server.wait_for("Going into lameduck mode for 2s")
+        server.wait_for("Going into lameduck mode for 10m0s")
+        # A second SIGTERM changes nothing.
+        server.process.send_signal(signal.SIGTERM)
         assert page("127.0.0.1", pages, "/ready")[0] == 503
         assert page("127.0.0.1", pages, "/health") == (200, "OK")
         assert _addresses(server) == {"192.0.2.5"}
-        assert server.process.wait(10) == 0
-        assert time.monotonic() - began > 2
+        assert server.stop(signal.SIGQUIT) == 0
+
+
+def test_it_ends_when_the_lameduck_time_is_over(tmp_path: Path) -> None:
+    with _lame(tmp_path, 1) as (server, _):
+        began = time.monotonic()
+        assert server.stop(signal.SIGTERM) == 0
+        assert time.monotonic() - began > 1
 
 
 def test_a_second_sigint_ends_it_at_once(tmp_path: Path) -> None:
-    with _lame(tmp_path, 60) as (server, _):
+    with _lame(tmp_path, 600) as (server, _):
         server.process.send_signal(signal.SIGINT)
         server.wait_for("lameduck")
         server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(5) == 2
-
-
-def test_a_second_sigterm_changes_nothing(tmp_path: Path) -> None:
-    with _lame(tmp_path, 1) as (server, _):
-        server.process.send_signal(signal.SIGTERM)
-        server.wait_for("lameduck")
-        server.process.send_signal(signal.SIGTERM)
-        assert _addresses(server) == {"192.0.2.5"}
-        assert server.process.wait(10) == 0
+        assert server.process.wait(PATIENCE) == 2
 
 
 def test_sigquit_ends_it_at_once(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
-    with _lame(tmp_path, 60) as (server, _):
+    with _lame(tmp_path, 600) as (server, _):
         server.process.send_signal(signal.SIGQUIT)
-        assert server.process.wait(5) == 0
+        assert server.process.wait(PATIENCE) == 0
     with running(WHOAMI, tmp_path, "-pidfile", str(pidfile)) as server:
         server.process.send_signal(signal.SIGQUIT)
-        assert server.process.wait(5) == 0
+        assert server.process.wait(PATIENCE) == 0
 
     assert not pidfile.exists()
 
@@ -337,15 +369,18 @@ def test_signals_while_it_waits_for_the_first_sync(
             server.wait_for(SETTLED)
             assert rcode(server.ask("cluster.local. SOA")) == "NOERROR"
         else:
-            assert server.process.wait(10) == status
+            assert server.process.wait(PATIENCE) == status
             assert not any("Traceback" in line for line in server.output)
         server.stop()
+
+
+PATIENT = ".:0 {{\n forward . {} {{\n read_timeout 20s\n }}\n}}\n"
 
 
 def test_queries_that_wait_are_answered_before_the_end(tmp_path: Path) -> None:
     with (
         upstream() as resolver,
-        running(f".:0 {{\n forward . {resolver}\n}}\n", tmp_path) as server,
+        running(PATIENT.format(resolver), tmp_path) as server,
         socket.create_connection(("127.0.0.1", server.port)) as stream,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client,
     ):
@@ -355,10 +390,10 @@ def test_queries_that_wait_are_answered_before_the_end(tmp_path: Path) -> None:
         stream.sendall(len(query).to_bytes(2) + query)
         resolver.wait_for(2)
         server.process.send_signal(signal.SIGTERM)
-        client.settimeout(5)
+        client.settimeout(PATIENCE)
         assert client.recv(512)[:2] == query[:2]
         assert stream.makefile("rb").read()[2:4] == query[:2]
-        assert server.process.wait(10) == 0
+        assert server.process.wait(PATIENCE) == 0
 
 
 def test_sigusr1_reloads_in_place(tmp_path: Path) -> None:
@@ -403,7 +438,16 @@ def test_what_cannot_be_bound_leaves_the_old_configuration(tmp_path: Path) -> No
         assert _addresses(server) == {"192.0.2.6"}
 
 
-def test_a_port_that_was_taken_off_is_not_answered(tmp_path: Path) -> None:
+def _is_free(port: int) -> bool:
+    """Whether another program may listen there, over UDP and TCP."""
+    with ExitStack() as stack, suppress(OSError):
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            stack.enter_context(socket.socket(socket.AF_INET, kind)).bind(("0.0.0.0", port))
+        return True
+    return False
+
+
+def test_a_port_that_was_taken_off_is_given_back(tmp_path: Path) -> None:
     port, other = free_port(), free_port()
     with running(
         _answering("192.0.2.5", port) + _answering("192.0.2.6", other), tmp_path
@@ -412,6 +456,4 @@ def test_a_port_that_was_taken_off_is_not_answered(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGUSR1)
         server.wait_for("Reloading complete")
         assert _addresses(server) == {"192.0.2.5"}
-        server.port = other
-        with pytest.raises((dns.exception.Timeout, OSError)):
-            server.ask("x.example. A")
+        eventually(lambda: _is_free(other), seconds=PATIENCE)

@@ -101,17 +101,21 @@ def running(  # noqa: PLR0913 - what a manifest may say about a container
     *,
     command: str = "",
     capabilities: Sequence[str] = (PORT_53,),
-    writable: Sequence[str] = (),
+    volumes: Mapping[str, Path] | None = None,
+    network: str = "",
 ) -> Iterator[Container]:
     """Run the image's entrypoint, or a command, with arguments while the block runs.
 
-    Its root is read-only, its network has only loopback, and it gains no privilege.
+    Its root and its mounts are read-only, its volumes are not, and it gains no privilege. Its
+    network has only loopback, unless it is to be that of a path as in ``network_namespaces(7)``.
     """
     image = json.loads(rootfs.with_suffix(".json").read_text())["Docker"]["config"]
     entrypoint = [command] if command else image["Entrypoint"]
     config = _config(rootfs, [*entrypoint, *args], image, capabilities)
     config["mounts"] += [_bind(inside, outside) for inside, outside in mounts.items()]
-    config["mounts"] += [_empty(inside) for inside in writable]
+    config["mounts"] += [_bind(inside, path, "rw") for inside, path in (volumes or {}).items()]
+    namespace = {"type": "network"} | ({"path": network} if network else {})
+    config["linux"]["namespaces"].append(namespace)
     (folder / "config.json").write_text(json.dumps(config))
     container = Container(f"kdns-{os.getpid()}-{folder.name}", folder)
     try:
@@ -134,7 +138,7 @@ def _config(rootfs: Path, args: Sequence[str], image: _Json, capabilities: Seque
     granted = list(capabilities)
     sets = dict.fromkeys(("bounding", "effective", "permitted"), granted)
     user, group = map(int, image["User"].split(":"))
-    namespaces = [{"type": name} for name in ("pid", "network", "ipc", "uts", "mount")]
+    namespaces = [{"type": name} for name in ("pid", "ipc", "uts", "mount")]
     return {
         "ociVersion": "1.0.2",
         "process": {
@@ -158,14 +162,9 @@ def _usual_mounts() -> list[_Json]:
     ]
 
 
-def _bind(inside: str, outside: Path) -> _Json:
-    options = ["rbind", "ro"]
+def _bind(inside: str, outside: Path, mode: str = "ro") -> _Json:
+    options = ["rbind", mode]
     return {"destination": inside, "type": "bind", "source": str(outside), "options": options}
-
-
-def _empty(inside: str) -> _Json:
-    options = ["mode=0770", f"uid={USER}", f"gid={USER}", "noexec", "nosuid"]
-    return {"destination": inside, "type": "tmpfs", "source": "tmpfs", "options": options}
 
 
 def _seccomp(capabilities: Sequence[str]) -> _Json:

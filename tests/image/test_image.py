@@ -4,33 +4,20 @@
 skipped, with the reason, where it was not done.
 """
 
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kdns.version import VERSION
-from tests.gobuild import NotBuilt
 from tests.image import build
-from tests.image.container import USER, Container, lacking, running
+from tests.image.container import USER, Container, running
 
 DEMO = build.ROOT / "manifests/demo"
 KUBEADM = build.ROOT / "tests/data/corefiles/kubeadm/Corefile"
 ARGS = ("-conf", "/etc/coredns/Corefile")
 """As kubeadm, k3s and the Helm chart give them."""
 STARTED = "linux/"
-
-
-@pytest.fixture
-def rootfs() -> Path:
-    if reason := lacking():
-        pytest.skip(reason)
-    try:
-        return build.find()
-    except NotBuilt as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture
@@ -100,26 +87,3 @@ def test_without_the_capability_the_kernel_refuses_to_start_it_as_it_does_coredn
     with running(rootfs, folder, ARGS, mounts, capabilities=()) as one:
         assert one.wait() != 0
         assert any("operation not permitted" in line.lower() for line in one.output), one.output
-
-
-def test_no_compiler_and_no_installer_is_left_in_it(rootfs: Path) -> None:
-    found = [
-        str(path.relative_to(rootfs))
-        for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", "opt/kdns/bin")
-        for path in (rootfs / folder).glob("*")
-        if re.fullmatch(r"(gcc|g\+\+|cc|c\+\+|clang|make|ld|pip[0-9.]*)", path.name)
-    ]
-    assert found == []
-
-
-def test_only_the_interpreter_of_kdns_has_a_capability(rootfs: Path) -> None:
-    marked = [
-        str(path.relative_to(rootfs))
-        for path in rootfs.rglob("*")
-        if path.is_file() and not path.is_symlink() and _capability(os.listxattr(path))
-    ]
-    assert marked == ["opt/kdns/bin/python3"]
-
-
-def _capability(names: list[str]) -> bool:
-    return "security.capability" in names

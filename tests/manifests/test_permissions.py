@@ -4,6 +4,7 @@ The Corefile is that of the manifests too, but for ports, paths and the way to t
 which are a pod's.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
@@ -184,7 +185,6 @@ def test_a_permission_that_is_given_at_last_is_noticed(installed: Installed) -> 
 
 def _is_named(server: Kdns, resource: str, verb: str) -> None:
     """In one line of the log: what is missing, where to add it, and the server's own words."""
-    where = (
-        rf"cannot list {NAMES[resource]} at the cluster scope: add it to ClusterRole system:kdns"
-    )
-    server.wait_for(rf'WARNING.*{where} .*cannot {verb} resource "{resource}"')
+    what = rf"cannot {verb} {re.escape(NAMES[resource])} at the cluster scope"
+    who = "ServiceAccount kube-system/kdns"
+    server.wait_for(rf'WARNING.*{what}: {who} needs .*cannot {verb} resource "{resource}"')

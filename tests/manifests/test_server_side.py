@@ -113,6 +113,15 @@ def test_replace_and_coredns_leave_one_anothers_pods_alone() -> None:
     assert not ours.items() <= theirs.items()
 
 
+def test_kubeadm_finds_coredns_and_nothing_else_to_upgrade(coredns: Client) -> None:
+    # DeployedDNSAddon of kubeadm 1.36 refuses to upgrade when it finds several.
+    query = "/apis/apps/v1/namespaces/kube-system/deployments?labelSelector=k8s-app%3Dkube-dns"
+    with applied(coredns, built("overlays/replace")):
+        found = coredns.request("GET", query)["items"]
+
+    assert [item["metadata"]["name"] for item in found] == ["coredns"]
+
+
 def test_beside_and_replace_may_be_there_at_once(coredns: Client) -> None:
     beside, replace = built("overlays/beside"), built("overlays/replace")
     assert {path(item) for item in beside}.isdisjoint(map(path, replace))

@@ -2,14 +2,15 @@
 
 import asyncio
 import socket
+from pkgutil import iter_modules
 
 import dns.message
 import pytest
 
-from kdns import configuration
+from kdns import configuration, plugins
 from kdns.chain import Address
 from kdns.cluster import FromManifests
-from kdns.configuration import PLUGINS, Configuration
+from kdns.configuration import Configuration
 from kdns.corefile.directives import KNOWN, ORDER
 from kdns.corefile.parser import parse
 from kdns.errors import CorefileError
@@ -35,16 +36,21 @@ def _ask(built: Configuration, address: Address, question: str) -> dns.message.M
         reply = built.servers[address].responder.respond(
             query.to_wire(), (HERE, 5300), door("udp", socket.AF_INET)
         )
-        return await reply if isinstance(reply, asyncio.Task) else reply
+        return await reply if isinstance(reply, asyncio.Future) else reply
 
     reply = asyncio.run(ask())
     assert reply is not None
     return dns.message.from_wire(reply)
 
 
-def test_every_directive_of_ours_has_a_plugin() -> None:
-    assert set(PLUGINS) == KNOWN
-    assert set(PLUGINS) <= set(ORDER)
+@pytest.mark.parametrize("name", sorted(KNOWN))
+def test_every_directive_of_ours_has_a_plugin(name: str) -> None:
+    assert callable(configuration.setup_of(name))
+    assert name in ORDER
+
+
+def test_every_plugin_has_a_directive() -> None:
+    assert {module.name for module in iter_modules(plugins.__path__)} == KNOWN
 
 
 def test_the_order_of_the_chain_is_not_that_of_the_file() -> None:

@@ -260,9 +260,28 @@ def test_codes_have_names_in_any_case_and_numbers() -> None:
     assert [values.rclass(token(text)) for text in ("IN", "ch", "ANY", "CLASS7")] == [1, 3, 255, 7]
 
 
+COREDNS_RCODES = """
+    0 NOERROR 1 FORMERR 2 SERVFAIL 3 NXDOMAIN 4 NOTIMP 4 NOTIMPL 5 REFUSED 6 YXDOMAIN 7 YXRRSET
+    8 NXRRSET 9 NOTAUTH 10 NOTZONE 11 DSOTYPENI 16 BADSIG 17 BADKEY 18 BADTIME 19 BADMODE
+    20 BADNAME 21 BADALG 22 BADTRUNC 23 BADCOOKIE
+"""
+"""All names of rcodes that CoreDNS 1.14.7 reads in a Corefile."""
+
+
+def test_an_rcode_has_every_name_that_coredns_has_for_it() -> None:
+    numbers, words = COREDNS_RCODES.split()[::2], COREDNS_RCODES.split()[1::2]
+
+    assert [values.rcode(token(word)) for word in words] == [*map(int, numbers)]
+
+
 @pytest.mark.parametrize(
     ("read", "text", "expected"),
     [
+        (
+            values.rcode,
+            "BADVERS",
+            f"unknown rcode 'BADVERS': {RCODES}, did you mean 'BADSIG'?",
+        ),
         (
             values.rcode,
             "NXDOMIAN",

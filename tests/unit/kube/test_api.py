@@ -3,9 +3,9 @@ from threading import Thread
 
 import pytest
 
+from kdns.kube.access import Access
 from kdns.kube.api import PENDING, ApiSource, Bridge
 from kdns.kube.changes import Change, Init, InitDone
-from kdns.kube.connect import Access
 from kdns.kube.reflector import Batch
 from kdns.kube.resources import RESOURCES, Target
 from kdns.kube.status import Status

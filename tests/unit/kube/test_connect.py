@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from kdns.errors import UsageError
-from kdns.kube.connect import Access, CutShort, configure, lines
+from kdns.kube.access import Access
+from kdns.kube.connect import CutShort, configure, lines
 from kdns.kube.exchange import List, Watch
 from kdns.kube.resources import RUNNING_PODS, Selection, query, targets
 

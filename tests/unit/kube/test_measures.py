@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from kdns.kube.access import Access
 from kdns.kube.api import ApiSource
 from kdns.kube.changes import Apply, Change, InitDone
-from kdns.kube.connect import Access, Connection
+from kdns.kube.connect import Connection
 from kdns.kube.decode import read_event
 from kdns.kube.exchange import Seen
 from kdns.kube.measures import FAILED, Measures

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kdns.errors import ManifestError, UpstreamError
-from kdns.kube.connect import Access
+from kdns.kube.access import Access
 from kdns.kube.fetch import fetch_pod
 from kdns.kube.manifests.documents import parse
 from kdns.kube.manifests.shapes import Template

@@ -20,9 +20,10 @@ from kdns.kube.watch import At, Pace, Step, start, step
 SLICES = Target(RESOURCES["EndpointSlice"])
 ADDED = Seen(Namespace("a"), "1", added=True)
 COMPLETE = Bookmark("1", complete=True)
+RULE = "{apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}"
 FORBIDDEN = (
-    "cannot list endpointslices.discovery.k8s.io at the cluster scope:"
-    " add it to ClusterRole system:kdns"
+    "cannot watch endpointslices.discovery.k8s.io at the cluster scope:"
+    f" our account needs {RULE} in a ClusterRole bound to it"
 )
 SYNC = (Opened(), ADDED, ADDED, COMPLETE)
 
@@ -100,6 +101,37 @@ def test_trouble_has_words(code: int, trouble: str) -> None:
 
     assert (found.trouble, found.error) == (trouble, f"{code} Reason: message")
     assert found.forbidden == (code == 403)
+
+
+@pytest.mark.parametrize(
+    ("replies", "verb"),
+    [
+        pytest.param((Refused(403),), "watch", id="streaming"),
+        pytest.param((*SYNC, Refused(403)), "watch", id="watching"),
+        pytest.param((Refused(422), Refused(403)), "list", id="listing"),
+    ],
+)
+def test_the_verb_that_was_refused_is_named(replies: tuple[Reply, ...], verb: str) -> None:
+    assert after(*replies).trouble.startswith(f"cannot {verb} endpointslices")
+
+
+@pytest.mark.parametrize(
+    ("user", "named"),
+    [
+        ("system:serviceaccount:kube-system:coredns", "ServiceAccount kube-system/coredns"),
+        ("system:serviceaccount:odd", "user system:serviceaccount:odd"),
+        ("jane", "user jane"),
+    ],
+)
+def test_whoever_lacks_a_permission_is_named(user: str, named: str) -> None:
+    services = Target(RESOURCES["Service"], "shop")
+    text = f'services is forbidden: User "{user}" cannot watch resource "services"'
+
+    assert after(Refused(403, "Forbidden", text), target=services).trouble == (
+        f"cannot watch services in namespace shop: {named} needs"
+        ' {apiGroups: [""], resources: [services], verbs: [list, watch]}'
+        " in a Role in shop bound to it"
+    )
 
 
 def test_progress_is_a_line() -> None:

@@ -30,6 +30,7 @@ from tests.end_to_end.fake_upstream import (
     says_rcode,
     somewhere,
 )
+from tests.patience import PATIENCE
 from tests.plugin import block, directives, handled, request, running, sample, setup_of
 
 ANYONE = "192.0.2.1"
@@ -553,7 +554,7 @@ def test_failures_are_counted() -> None:
         text = f"forward . {gone} {{\nhealth_check 10ms\n}}"
         plugin, made = setup_of(forward.setup, text)
         assert plugin is not None
-        async with running(made), asyncio.timeout(5):
+        async with running(made), asyncio.timeout(PATIENCE):
             while not sample(made, "coredns_forward_healthcheck_broken_total"):
                 response = await handled(request([plugin], "www.example. A"))
                 assert isinstance(response, Answer)

@@ -16,6 +16,7 @@ from kdns.plugins import loadbalance
 from kdns.plugins.loadbalance import LoadBalance, Weights
 from kdns.wire import codes, names, relay
 from kdns.wire.query import Edns, Query, ask
+from tests.patience import PATIENCE
 from tests.plugin import (
     answer,
     block,
@@ -374,7 +375,7 @@ def test_of_several_policies_the_last_counts() -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - a file and a log have no events
             await asyncio.sleep(0.001)
 

@@ -17,6 +17,7 @@ from kdns.upstream.address import Upstream
 from kdns.wire import codes, names
 from kdns.wire.query import ask
 from tests.end_to_end.fake_upstream import Fake, Replies, fake, run, says, says_rcode, somewhere
+from tests.patience import PATIENCE
 from tests.plugin import FakeRuntime, block, handled, request, running, setup_of
 
 CLIENT = "10.0.0.1:40212"
@@ -44,7 +45,7 @@ async def asked(replies: Replies, *zones: str) -> AsyncIterator[tuple[Loop, Fake
     async with fake(replies) as server:
         upstream = server.upstream
         async with looking((upstream.host, upstream.port), *zones) as (plugin, _, runtime):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await server.arrived.wait()
             yield plugin, server, runtime
 
@@ -141,7 +142,7 @@ def test_without_an_answer_it_asks_again_and_counts_from_the_beginning(
         async with asked(lambda _: []) as (plugin, server, runtime):
             for _ in range(2):
                 await again(plugin, server)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 while len(server.udp) < 2:
                     server.arrived.clear()
                     await server.arrived.wait()
@@ -176,7 +177,7 @@ def test_behind_a_wildcard_it_asks_loopback(host: str) -> None:
     async def test() -> int:
         at = Upstream("127.0.0.1", port)
         async with fake(says(), at=at) as server, looking((host, port)):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await server.arrived.wait()
             return len(server.udp)
 

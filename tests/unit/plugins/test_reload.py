@@ -14,6 +14,7 @@ from kdns.corefile.syntax import Corefile
 from kdns.errors import CorefileError
 from kdns.plugins.reload import Watch, digest, setup, spread
 from tests import plugin
+from tests.patience import PATIENCE
 from tests.plugin import FakeRuntime
 
 FAILED = "coredns_reload_failed_total"
@@ -162,7 +163,7 @@ def test_the_files_are_looked_at_now_and_then(watched: Watched) -> None:
 
     async def changed() -> None:
         watch = watched.watch(interval=0.001)
-        async with watch.running(), asyncio.timeout(10):
+        async with watch.running(), asyncio.timeout(PATIENCE):
             watch.begin()
             await runtime.asked.wait()
 

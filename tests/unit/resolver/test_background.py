@@ -10,6 +10,7 @@ import pytest
 import kdns
 from kdns.errors import UsageError
 from kdns.resolver.background import Background
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -84,9 +85,9 @@ def test_who_waits_for_what_was_ended_is_told() -> None:
 
     thread = threading.Thread(target=wait)
     thread.start()
-    assert started.wait(5)
+    assert started.wait(PATIENCE)
     background.stop()
-    thread.join(5)
+    thread.join(PATIENCE)
 
     assert told == ["the cluster was closed meanwhile"]
 
@@ -99,6 +100,15 @@ def test_stopping_twice_does_no_harm() -> None:
     background.stop()
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT interrupt; who was started in the background of a script ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_wait_is_cancelled(background: Background) -> None:
     started, cancelled = threading.Event(), threading.Event()
     main = threading.get_ident()
@@ -112,14 +122,14 @@ def test_an_interrupted_wait_is_cancelled(background: Background) -> None:
             raise
 
     def interrupt() -> None:
-        started.wait(5)
+        started.wait(PATIENCE)
         signal.pthread_kill(main, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
         background.run(forever())
 
-    assert cancelled.wait(5)
+    assert cancelled.wait(PATIENCE)
 
 
 def test_a_cluster_takes_no_signals_and_leaves_no_thread() -> None:

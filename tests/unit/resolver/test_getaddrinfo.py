@@ -11,6 +11,7 @@ import pytest
 import kdns
 from kdns.adapters import sockets
 from kdns.resolver.lookup import LookupFailed
+from tests.patience import PATIENCE
 from tests.unit.resolver.objects import SHOP, alias, service
 
 STREAM = socket.SOCK_STREAM
@@ -220,7 +221,7 @@ def test_programs_that_know_nothing_of_it_connect_by_name() -> None:
         thread.start()
         with socket.create_connection(("here", port), 5) as connection:
             assert connection.recv(1) == b""
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 def test_asyncio_programs_do_too() -> None:

@@ -18,14 +18,13 @@ from kdns.resolver.results import same
 from kdns.resolver.wakeups import ANYTHING, Wakeups
 from kdns.wire import codes, names, records
 from kdns.wire.message import Sections
+from tests.patience import PATIENCE
 from tests.unit.resolver.objects import SHOP, Json, alias, headless, pod, service, slice_of
-
-WITHIN = 5.0
 
 
 async def following(watching: AsyncIterator[kdns.Result]) -> kdns.Result:
     """Return the next result, which must come soon."""
-    return await asyncio.wait_for(anext(watching), WITHIN)
+    return await asyncio.wait_for(anext(watching), PATIENCE)
 
 
 async def silent(watching: AsyncIterator[kdns.Result]) -> bool:
@@ -212,7 +211,7 @@ def test_changes_while_the_consumer_is_busy_are_not_missed() -> None:
                     break
             return seen
 
-    assert asyncio.run(asyncio.wait_for(test(), WITHIN)) == ["10.0.0.1", "10.0.0.62"]
+    assert asyncio.run(asyncio.wait_for(test(), PATIENCE)) == ["10.0.0.1", "10.0.0.62"]
 
 
 def test_watching_ends_with_the_cluster() -> None:
@@ -225,7 +224,7 @@ def test_watching_ends_with_the_cluster() -> None:
         async with kdns.AsyncCluster(objects=SHOP) as cluster:
             watching = asyncio.create_task(watch(cluster.resolver("shop")))
             await asyncio.sleep(0)
-        await asyncio.wait_for(watching, WITHIN)
+        await asyncio.wait_for(watching, PATIENCE)
         return seen
 
     assert asyncio.run(test()) == ["10.0.0.1"]
@@ -257,10 +256,10 @@ def test_threads_see_changes_too() -> None:
 
         thread = threading.Thread(target=watch)
         thread.start()
-        assert first.wait(WITHIN)
+        assert first.wait(PATIENCE)
         cluster.apply(service("web", "10.0.0.70"))
-        assert second.wait(WITHIN)
-    thread.join(WITHIN)
+        assert second.wait(PATIENCE)
+    thread.join(PATIENCE)
 
     assert not thread.is_alive()
     assert seen == [["10.0.0.1"], ["10.0.0.70"]]

@@ -12,6 +12,7 @@ import pytest
 from kdns.testing import FakeApiServer
 from kdns.testing.faults import Answer
 from tests.end_to_end.cluster import namespace, service
+from tests.patience import PATIENCE
 
 SERVICES = "/api/v1/services"
 
@@ -36,7 +37,8 @@ class Client:
     def open(self, path: str, query: dict[str, str]) -> Any:  # noqa: ANN401
         url = f"{self.url}{path}?{urllib.parse.urlencode(query)}"
         headers = {"Authorization": f"Bearer {self.token}"}
-        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=5)  # noqa: S310
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310
+        return urllib.request.urlopen(request, timeout=PATIENCE)  # noqa: S310
 
     def get(self, path: str = SERVICES, **query: str) -> tuple[int, dict[str, Any]]:
         try:

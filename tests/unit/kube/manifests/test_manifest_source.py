@@ -21,6 +21,7 @@ from kdns.kube.manifests import ManifestSource, load
 from kdns.kube.manifests.cluster import KINDS
 from kdns.kube.manifests.files import File, Stamp, find
 from kdns.kube.objects import Key, Kind, Object, Service
+from tests.patience import PATIENCE
 from tests.unit.kube.manifests.cases import cluster, made_pod, made_service
 
 CLOCK = count(1_000_000)
@@ -747,7 +748,7 @@ def test_nothing_ends_watching_but_its_cancellation(
         source._sink = take  # noqa: SLF001 - load tells the sink, too
         write(tmp_path / "a.yaml", "---".join(service(f"s{number}") for number in range(4)))
         task = asyncio.create_task(source.watch())
-        await asyncio.wait_for(complete.wait(), 10)
+        await asyncio.wait_for(complete.wait(), PATIENCE)
         assert not task.done()
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -776,7 +777,7 @@ def test_watching_tells_the_sink_until_it_is_cancelled(tmp_path: Path) -> None:
         source.load()
         write(tmp_path / "a.yaml", "---".join(service(f"s{number}") for number in range(300)))
         task = asyncio.create_task(source.watch())
-        await asyncio.wait_for(complete.wait(), 10)
+        await asyncio.wait_for(complete.wait(), PATIENCE)
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
