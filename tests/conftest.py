@@ -4,6 +4,11 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# A machine that is busy with something else says nothing about an example.
+settings.register_profile("kdns", deadline=None)
+settings.load_profile("kdns")
 
 pytest_plugins = ["pytester", "tests.controlplane.conftest_plane"]
 

@@ -31,9 +31,9 @@ from kdns.wire.kept import Kept
 from kdns.wire.kinds import Kind
 from kdns.wire.message import Sections, extended_error
 from kdns.wire.names import ROOT, Name
-from kdns.wire.query import CD, Query
+from kdns.wire.query import CD, HEADER, Query
 from kdns.wire.records import Record
-from kdns.wire.relay import AD
+from kdns.wire.relay import AD, Order
 
 log = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ class Cache:
         judged = self._judge(asked, response)
         # What was missing when the chain began may be there by now.
         if not (_owners(judged.response) and changes != self._changes):
-            self._keep(asked, judged)
+            return self._shown(asked, judged, self._keep(asked, judged))
         return self._shown(asked, judged)
 
     def _passed(self, asked: _Asked, answer: Answer) -> Answer:
@@ -339,8 +339,8 @@ class Cache:
             case _:
                 return settings.success.clamp(MIN_TTL)
 
-    def _keep(self, asked: _Asked, judged: _Judged) -> None:
-        """Keep a response if it may be."""
+    def _keep(self, asked: _Asked, judged: _Judged) -> Order | None:
+        """Keep a response if it may be; return what of it may be put in another order, if known."""
         key, response = asked.key, judged.response
         if isinstance(response, Answer):
             if judged.keeps:
@@ -353,7 +353,10 @@ class Cache:
             asked.counts.drops += 1
         elif judged.keeps:
             with suppress(UpstreamError):  # an additional record with a bad name
-                self._add(asked, judged, Kept(judged.reply))
+                kept = Kept(judged.reply)
+                self._add(asked, judged, kept)
+                return kept.order
+        return None
 
     def _add(self, asked: _Asked, judged: _Judged, content: Kept | Answer) -> None:
         now, key = self._clock(), asked.key
@@ -385,17 +388,15 @@ class Cache:
         before = self._success.entries.get(entry.key)
         return before is not None and before.answers and not entry.answers and now < before.until
 
-    def _shown(self, asked: _Asked, judged: _Judged) -> Response:
+    def _shown(self, asked: _Asked, judged: _Judged, order: Order | None = None) -> Response:
         """Return a new response as the client is to see it: with one TTL, and AD if it asked."""
         response, query = judged.response, asked.request.query
         if isinstance(response, Answer):
             return _levelled(_unauthentic(response, query), judged.ttl, query)
         if judged.reply is None:
             return response
-        message = relay.retimed(judged.reply, judged.ttl)
-        if not _wants_authentic(query):
-            message = relay.with_flags(message, clear_flags=AD)
-        return replace(response, message=message)
+        message = relay.retimed(judged.reply, judged.ttl, 0 if _wants_authentic(query) else AD)
+        return replace(response, message=message, order=order)
 
 
 class _Repeat:
@@ -446,12 +447,16 @@ def _is_in(name: Name, zones: Iterable[Name]) -> bool:
 
 def _is_to(reply: relay.Reply, query: Query) -> bool:
     """Whether a response is to this question."""
+    if reply.message[HEADER.size : reply.question_end] == query.question:
+        return True
     return relay.is_answer(reply.message, query, int.from_bytes(reply.message[:2]))
 
 
 def _authentic(request: Request) -> Request:
     """Ask for AD whoever asks: the next one may want it, and it is not part of the key."""
     query = request.query
+    if query.flags & AD:
+        return request
     return replace(request, query=replace(query, flags=query.flags | AD))
 
 

@@ -23,6 +23,8 @@ BATCH_SECONDS = 0.002
 """A batch that has to prepare answers ends after this time: others wait too."""
 LAST_BATCHES = 200
 """More than fit into the receive buffer; at the end it is emptied, but not on and on."""
+TOGETHER = 8
+"""Replies that wait for one another while answers are prepared: each takes up to 0.1 ms."""
 MAX_DATAGRAM = 65_535
 RECEIVE_BUFFER = 4 << 20
 """Octets wanted of the kernel, which gives what it may: bursts wait here, not on the wire."""
@@ -99,24 +101,27 @@ class UdpServer:
             # The id is two octets: whatever follows it is the question in the client's form.
             packet = packets.get(bytes(queries[at + 2 : at + lengths[slot]]))
             body = b"" if packet is None else packet.body or packet.next()
-            if packet is None or not body:
-                prepared = 0
-                datagram = bytes(queries[at : at + lengths[slot]])
-                self._unprepared(datagram, batch.client(slot), batch.asked(slot))
-                batch.send(begun, slot)
-                begun = slot + 1
-            else:
+            if packet is not None and body:
                 packet.hits += 1
-                size = len(body) + 2
-                if size <= MAX_REPLY:
-                    replies[out : out + 2] = queries[at : at + 2]
-                    replies[out + 2 : out + size] = body
-                    sizes[slot] = size
-                else:
+            else:
+                prepared = 0
+                if slot - begun >= TOGETHER:
+                    batch.send(begun, slot)
+                    begun = slot
+                datagram = bytes(queries[at : at + lengths[slot]])
+                body = self._unprepared(datagram, batch.client(slot), batch.asked(slot))[2:]
+            size = len(body) + 2
+            if body and size <= MAX_REPLY:
+                replies[out : out + 2] = queries[at : at + 2]
+                replies[out + 2 : out + size] = body
+                sizes[slot] = size
+            else:
+                if body:
                     whole = bytes(queries[at : at + 2]) + body
                     self._send(whole, batch.client(slot), batch.asked(slot))
-                    batch.send(begun, slot)
-                    begun = slot + 1
+                # Nothing goes out from this slot, or it went alone.
+                batch.send(begun, slot)
+                begun = slot + 1
             at += MAX_QUERY
             out += MAX_REPLY
         batch.send(begun, count)
@@ -138,21 +143,23 @@ class UdpServer:
                 continue
             packet = packets.get(datagram[2:])
             body = b"" if packet is None else packet.body or packet.next()
-            if packet is None or not body:
-                self._unprepared(datagram, client, [])
-                if monotonic() > until:
-                    return
-            else:
+            if packet is not None and body:
                 packet.hits += 1
                 self._send(datagram[:2] + body, client, [])
+                continue
+            if reply := self._unprepared(datagram, client, []):
+                self._send(reply, client, [])
+            if monotonic() > until:
+                return
 
-    def _unprepared(self, datagram: bytes, client: _Client, asked: _Asked) -> None:
+    def _unprepared(self, datagram: bytes, client: _Client, asked: _Asked) -> bytes:
+        """Return the reply to a query, or nothing: then it is sent later, if at all."""
         reply = self._responder.respond(datagram, client[:2], self._door)
         if isinstance(reply, Rest):
             self._waiting.add(reply)
             reply.then(partial(self._answer_later, client, asked))
-        elif reply is not None:
-            self._send(reply, client, asked)
+            return b""
+        return reply or b""
 
     def _answer_later(self, client: _Client, asked: _Asked, waited_for: Rest[Reply]) -> None:
         self._waiting.discard(waited_for)

@@ -7,6 +7,7 @@ that was the same in the last second. Knows no sockets and no clock.
 from array import array
 
 from kdns.wire import codes, relay
+from kdns.wire.names import POINTER
 from kdns.wire.query import AA, CD, HEADER, QR, RA, RD, Query
 from kdns.wire.relay import AD, Reply
 
@@ -41,9 +42,9 @@ class Kept:
         # AA as CoreDNS does it: some resolvers of old take no answer without it. No RD, CD, TC.
         self._flags = QR | AA | reply.flags & (RA | _RCODE)
         self._authentic = bool(reply.flags & AD)
-        answer, authority = reply.answers, len(reply.authority)
+        answer, authority = reply.answers, reply.authorities
         self._counts = answer, authority, len(reply.places) - answer - authority
-        self._ttls = array("H", (place.ttl_at - reply.question_end for place in reply.places))
+        self._ttls = array("H", [place.ttl_at - reply.question_end for place in reply.places])
         self._owners = _repeated(reply)
         self._errors = _errors(reply)
         self._spelling = b""
@@ -96,6 +97,8 @@ class Kept:
 def _repeated(reply: Reply) -> tuple[int, ...]:
     """Return where owners spell out the name of the question, within the records."""
     name, message = reply.name, reply.message
+    if all(message[place.start] >= POINTER for place in reply.places):
+        return ()
     return tuple(
         place.start - reply.question_end
         for place in reply.places
@@ -105,6 +108,8 @@ def _repeated(reply: Reply) -> tuple[int, ...]:
 
 def _errors(reply: Reply) -> bytes:
     """Return the extended errors of OPT as they are written (RFC 8914)."""
+    if reply.opt is None:
+        return b""
     return b"".join(
         code.to_bytes(2) + len(data).to_bytes(2) + data
         for code, data in relay.options(reply)

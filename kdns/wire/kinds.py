@@ -89,7 +89,7 @@ def of_reply(reply: Reply) -> Said:
     """Read what another server said. Raises UpstreamError where its names cannot be read."""
     message, answer = reply.message, reply.places[: reply.answers]
     records = [
-        (spelled(message, place.start).lower(), place.rtype, _target(reply, place))
+        (reply.owner(place), place.rtype, _target(reply, place))
         for place in answer
         if reply.rclass in (place.rclass(message), codes.ANY)
     ]

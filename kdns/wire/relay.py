@@ -36,6 +36,8 @@ _MAX_TTL = 0x7FFF_FFFF
 _OPT_HEAD = b"\0\0\x29"
 """How every OPT record begins: it is at the root."""
 _OPTION = Layout("!HH")
+_TO_QUESTION = POINTER << 8 | HEADER.size
+"""The pointer to the name of the question: the owner of nearly every record."""
 # RFC 3597 section 4: the types whose rdata may hold compressed names, and how many octets stand
 # before how many names. In all others the octets mean the same in any message.
 _MD, _MF, _MB, _MG, _MR, _MINFO, _RP, _AFSDB, _RT = 3, 4, 7, 8, 9, 14, 17, 18, 21
@@ -83,16 +85,19 @@ class Reply(Struct, frozen=True, gc=False):
     """A response whose records were located."""
 
     message: bytes
+    flags: int
+    """The 16 flag bits of the header."""
+    answers: int
+    """How many of the records are the answer section's."""
+    authorities: int
+    """How many of them are the authority section's."""
+    name: Name
+    """The name of the question, in lower case."""
     question_end: int
     places: tuple[Place, ...]
     """The records of all three sections, up to and without OPT. What follows OPT can be no more
     than additional data or a signature of the hop; it is left off when the message is rewritten."""
     opt: Place | None
-
-    @property
-    def flags(self) -> int:
-        """The 16 flag bits of the header."""
-        return int.from_bytes(self.message[_FLAGS_AT : _FLAGS_AT + 2])
 
     @property
     def truncated(self) -> bool:
@@ -106,20 +111,9 @@ class Reply(Struct, frozen=True, gc=False):
         return high << 4 | self.flags & _RCODE
 
     @property
-    def answers(self) -> int:
-        """How many of the records are the answer section's."""
-        return int.from_bytes(self.message[6:8])
-
-    @property
     def authority(self) -> tuple[Place, ...]:
         """The records of the authority section."""
-        first = self.answers
-        return self.places[first : first + int.from_bytes(self.message[8:10])]
-
-    @property
-    def name(self) -> Name:
-        """The name of the question, in lower case."""
-        return self.message[HEADER.size : self.question_end - QUESTION_TAIL].lower()
+        return self.places[self.answers : self.answers + self.authorities]
 
     @property
     def rtype(self) -> int:
@@ -135,6 +129,12 @@ class Reply(Struct, frozen=True, gc=False):
     def has_soa(self) -> bool:
         """Whether it says for how long its negative answer holds (RFC 2308 section 3)."""
         return any(place.rtype == codes.SOA for place in self.authority)
+
+    def owner(self, place: Place) -> Name:
+        """Return the owner of a record in lower case. Raises UpstreamError for a bad name."""
+        if _points_to_question(self.message, place.start):
+            return self.name
+        return spelled(self.message, place.start).lower()
 
     def rdata(self, place: Place) -> bytes:
         """Return the rdata of a record as it stands there."""
@@ -165,6 +165,9 @@ class Order(Struct, frozen=True, gc=False):
     jumbled: bool = False
     """Whether its answer has several MX records, or an alias behind other records: whole records
     would have to be moved, which takes ``sections``."""
+
+
+_ONLY = Order()
 
 
 def is_answer(message: bytes, query: Query, message_id: int) -> bool:
@@ -296,21 +299,23 @@ def with_flags(message: bytes, set_flags: int = 0, clear_flags: int = 0) -> byte
     return message[:_FLAGS_AT] + flags.to_bytes(2) + message[_FLAGS_AT + 2 :]
 
 
-def retimed(reply: Reply, ttl: int) -> bytes:
-    """Return the response with this TTL in every record but OPT."""
+def retimed(reply: Reply, ttl: int, clear_flags: int = 0) -> bytes:
+    """Return the response with this TTL in every record but OPT, and without some flags."""
     out, packed = bytearray(reply.message), ttl.to_bytes(4)
+    if clear_flags & reply.flags:
+        out[_FLAGS_AT : _FLAGS_AT + 2] = (reply.flags & ~clear_flags).to_bytes(2)
     for place in reply.places:
-        out[place.ttl_at : place.ttl_at + 4] = packed
+        at = place.fixed + _TTL_AT
+        out[at : at + 4] = packed
     return bytes(out)
 
 
 def order(reply: Reply) -> Order:
     """Find what of a response may be put in another order."""
-    if reply.rclass != codes.CLASS_IN:
-        return Order()
-    answer, authority = reply.places[: reply.answers], reply.authority
-    additional = reply.places[len(answer) + len(authority) :]
-    sets = (*_sets(reply.message, answer), *_sets(reply.message, additional))
+    if len(reply.places) <= 1 or reply.rclass != codes.CLASS_IN:
+        return _ONLY
+    answer, additional = reply.places[: reply.answers], reply.places[reply.answers :]
+    sets = (*_sets(reply, answer), *_sets(reply, additional[reply.authorities :]))
     return Order(sets, jumbled([place.rtype for place in answer]))
 
 
@@ -377,27 +382,29 @@ def _answering(message: bytes, query: Query) -> Reply:
 
 
 def _locate(message: bytes) -> Reply:
-    _, flags, questions, *counts = HEADER.unpack_from(message)
+    _, flags, questions, answers, authorities, additional = HEADER.unpack_from(message)
     if not flags & QR or questions != 1:
         raise UpstreamError("the response is none, or not to one question")
-    at = question_end = names.skip(message, HEADER.size) + QUESTION_TAIL
+    name_end = names.skip(message, HEADER.size)
+    name, question_end = message[HEADER.size : name_end].lower(), name_end + QUESTION_TAIL
     places: list[Place] = []
     opt: Place | None = None
-    for _ in range(sum(counts)):
+    at = question_end
+    for _ in range(answers + authorities + additional):
         place = _place(message, at)
         at = place.end
         if place.rtype == codes.OPT:
             # RFC 6891 section 6.1.1: one OPT at the most, in the additional section.
-            if opt is not None or len(places) < counts[0] + counts[1]:
+            if opt is not None or len(places) < answers + authorities:
                 raise UpstreamError("the response has a misplaced OPT")
             opt = place
         elif opt is None:
             places.append(place)
-    return Reply(message, question_end, tuple(places), opt)
+    return Reply(message, flags, answers, authorities, name, question_end, tuple(places), opt)
 
 
 def _place(message: bytes, start: int) -> Place:
-    fixed = names.skip(message, start)
+    fixed = start + 2 if message[start] >= POINTER else names.skip(message, start)
     rtype, _, _, length = _FIXED.unpack_from(message, fixed)
     end = fixed + _FIXED.size + length
     if end > len(message):
@@ -405,8 +412,12 @@ def _place(message: bytes, start: int) -> Place:
     return Place(rtype, start, fixed, end)
 
 
+def _points_to_question(message: bytes, at: int) -> bool:
+    return message[at] << 8 | message[at + 1] == _TO_QUESTION
+
+
 def _ttl(message: bytes, place: Place) -> int:
-    ttl = int.from_bytes(message[place.ttl_at : place.ttl_at + 4])
+    ttl = int.from_bytes(message[place.fixed + _TTL_AT : place.fixed + _TTL_AT + 4])
     # RFC 2181 section 8: the most significant bit set means zero.
     return ttl if ttl <= _MAX_TTL else 0
 
@@ -441,13 +452,15 @@ def _joined(reply: Reply, kept: int, opt: bytes, tc: int) -> bytes:
     return header + reply.message[HEADER.size : end] + opt
 
 
-def _sets(message: bytes, places: Iterable[Place]) -> list[AddressSet]:
+def _sets(reply: Reply, places: Sequence[Place]) -> list[AddressSet]:
     """Find the addresses of a section that share owner and type, where there are several."""
+    if len(places) <= 1:
+        return []
     found: dict[tuple[Name, int], array[int]] = {}
     for place in places:
         size = _ADDRESS_SIZES.get(place.rtype)
         if size is not None and place.end - place.rdata_at == size:
-            owner = spelled(message, place.start).lower()
+            owner = reply.owner(place)
             found.setdefault((owner, size), array("H")).append(place.end - size)
     return [AddressSet(*which, at) for which, at in found.items() if len(at) > 1]
 

@@ -55,7 +55,7 @@ def _answers(cluster: Cluster, asked: list[str]) -> list[tuple[object, ...]]:
     st.lists(questions, min_size=1, max_size=6, unique=True),
     st.sampled_from((ZONE, COMPAT)),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_history_and_fresh_start_agree(
     history: list[Change], asked: list[str], zone: Settings
 ) -> None:
@@ -80,7 +80,7 @@ def _listed_later(
 
 
 @given(histories, histories, st.lists(questions, min_size=1, max_size=6, unique=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_list_replaces_everything_at_once(
     before: list[Change], after: list[Change], asked: list[str]
 ) -> None:

@@ -44,7 +44,7 @@ texts = st.one_of(st.text(max_size=40), templates, st.lists(actions, max_size=4)
 
 
 @given(texts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @example("{{ printf .Name | index .Match 0 | len }}")
 def test_any_text_is_refused_or_executed(text: str) -> None:
     with suppress(ValueError, TemplateFailure):
@@ -52,7 +52,7 @@ def test_any_text_is_refused_or_executed(text: str) -> None:
 
 
 @given(texts)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_written_of_a_template_is_the_same_template(text: str) -> None:
     with suppress(ValueError):
         nodes = parse(text)
@@ -70,7 +70,7 @@ def test_text_without_actions_is_copied(text: str) -> None:
 
 
 @given(texts)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_template_that_uses_no_private_data_does_not_depend_on_them(text: str) -> None:
     with suppress(ValueError, TemplateFailure):
         nodes = parse(text)
@@ -110,7 +110,7 @@ rdata = st.one_of(
 
 
 @given(hosts, st.integers(0, 2**31 - 1), rdata)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_record_is_what_dnspython_reads(owner: str, ttl: int, line: tuple[str, str]) -> None:
     rtype, text = line
     record = read_record(f"{owner} {ttl} IN {rtype} {text}")

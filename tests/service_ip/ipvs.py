@@ -27,9 +27,9 @@ BOOT_MODULES = ("9p", "9pnet_virtio", "virtio_pci", "overlay")
 SLOWER = 10
 TESTS = ("tests/service_ip/test_clients.py", "tests/service_ip/test_killed.py")
 PYTEST = (
-    *("-p", "no:cacheprovider", "-p", "no:randomly", "-v", "--no-header", "--basetemp=/tests"),
+    *("-p", "no:cacheprovider", "-p", "no:randomly", "-v", "--no-header", "--color=no"),
     # The cluster takes minutes to start.
-    *("-o", "timeout_func_only=true"),
+    *("--basetemp=/tests", "-o", "timeout_func_only=true"),
 )
 KEPT = ("HOME", "KDNS_IMAGE", "KUBEBUILDER_ASSETS", "PATH", "VIRTUAL_ENV", "XDG_CACHE_HOME")
 ENDED = "tests ended with status "
@@ -62,6 +62,7 @@ export {environment}
 ip link set lo up
 modprobe ip_vs_rr
 cd {folder}
+echo "Linux $(uname -r) is up"
 {command} < /dev/null
 echo "{ended}$?"
 busybox poweroff -f
@@ -73,6 +74,8 @@ def run(folder: Path, words: Sequence[str]) -> int:
     need()
     layer = folder / "layer"
     release = unpack(folder, layer)
+    # The machine would see half of what is edited meanwhile.
+    shutil.copytree(ROOT, layer / ROOT.relative_to("/"), ignore=shutil.ignore_patterns(".*"))
     script = folder / "script"
     script.write_text(inside(words))
     first = first_files(folder, layer, release, script)

@@ -14,7 +14,7 @@ from tests.service_ip.cluster import DNS, MANY, PAGE, Cluster
 from tests.service_ip.kubelet import Pod
 from tests.service_ip.proxy import rules
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("replaced")]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("settled")]
 
 WEB = "10.96.0.80"
 REQUESTS = re.compile(r"^coredns_dns_requests_total\{.*\} (\S+)$", re.MULTILINE)

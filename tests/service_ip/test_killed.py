@@ -16,7 +16,7 @@ from tests.service_ip.cluster import DNS, Cluster
 from tests.service_ip.kubelet import Pod
 from tests.service_ip.rollout import Asking
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("replaced")]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("settled")]
 
 NOTICED_WITHIN = 6.0
 """Seconds; a kubelet looks once a second, and kube-proxy writes rules once a second."""

@@ -158,7 +158,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_what_was_told_last_is_what_a_fresh_question_gets(
     steps: list[Json], data: st.DataObject
 ) -> None:

@@ -599,7 +599,7 @@ def unversioned(objects: Iterable[Object]) -> Held:
     return {(one.KIND, one.key): replace(one, version=0) for one in objects}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(BATCH, max_size=6))
 def test_any_history_of_edits_ends_where_a_fresh_start_begins(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, batches: list[list[tuple[str, str | None]]]
@@ -680,7 +680,7 @@ STEPS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS, st.sampled_from(("directory", "file", "both")))
 def test_times_of_files_told_live_are_those_of_a_fresh_start(
     tmp_path: Path, steps: list[tuple[str, int]], named: str
