@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from kdns.wire import codes
-from kdns.wire.names import ROOT, Name
+from kdns.wire.names import ROOT, Name, starts_label
 from kdns.wire.query import (
     AA,
     CD,
@@ -233,10 +233,8 @@ def _below(record: Record) -> list[bytes]:
     """Return what stands in front of the owner in each target; nothing if one is not below it."""
     owner, found = record.owner, []
     for target in record.targets:
-        end, at = len(target) - len(owner), 0
-        while at < end:
-            at += 1 + target[at]
-        if at != end or not end or not target.endswith(owner):
+        end = len(target) - len(owner)
+        if end <= 0 or not target.endswith(owner) or not starts_label(target, end):
             return []
         found.append(target[:end])
     return found
@@ -254,7 +252,6 @@ class _Writer:
         """Where each record begins, and after the last one where it ends."""
         self.has_soa = False
         self._asked = question[:-QUESTION_TAIL]
-        self._asked_labels: list[int] = []
         self._offsets: dict[bytes, int] = {}
         """Where the suffixes of names stand, but for those of the question."""
 
@@ -318,23 +315,13 @@ class _Writer:
     def _find(self, suffix: bytes) -> int:
         """Return where a suffix stands, 0 for nowhere."""
         asked = self._asked
-        if asked.endswith(suffix):
+        if suffix != ROOT and asked.endswith(suffix):
             # Noting where each suffix of the question stands would take 1.5 us, and nearly every
             # answer needs one of them at most.
-            offset = HEADER.size + len(asked) - len(suffix)
-            if offset in self._question_labels():
-                return offset
+            offset = len(asked) - len(suffix)
+            if starts_label(asked, offset):
+                return HEADER.size + offset
         return self._offsets.get(suffix, 0)
-
-    def _question_labels(self) -> list[int]:
-        """Return where the labels of the question begin."""
-        asked, labels = self._asked, self._asked_labels
-        if not labels:
-            at = 0
-            while asked[at]:
-                labels.append(HEADER.size + at)
-                at += 1 + asked[at]
-        return labels
 
     def _remember(self, name: Name, start: int, suffix: bytes) -> None:
         """Note where each suffix of a name stands; ``suffix`` was written before."""

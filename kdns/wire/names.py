@@ -69,10 +69,15 @@ def labels(name: Name) -> list[bytes]:
 
 def is_below(name: Name, origin: Name) -> bool:
     """Whether the name is the origin or lies under it; both in lower case."""
+    return name.endswith(origin) and starts_label(name, len(name) - len(origin))
+
+
+def starts_label(name: Name, offset: int) -> bool:
+    """Whether a label, or the root, begins at an offset of a name."""
     at = 0
-    while len(name) - at > len(origin):
+    while at < offset:
         at += 1 + name[at]
-    return name[at:] == origin
+    return at == offset
 
 
 def skip(message: bytes, at: int) -> int:

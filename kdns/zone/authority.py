@@ -86,7 +86,12 @@ class Authority:
         """Whether a missing name (in lower case) is left to the next plugin."""
         if self.settings.fallthrough is None:
             return False
-        return not self._fallthrough or any(names.is_below(name, o) for o in self._fallthrough)
+        if not self._fallthrough:
+            return True
+        for origin in self._fallthrough:  # noqa: SIM110 - `any` takes twice as long
+            if names.is_below(name, origin):
+                return True
+        return False
 
 
 def _zones(settings: Settings) -> list[Zone]:
