@@ -3,7 +3,7 @@
     python -m bench.cluster [--services 10000] [--endpoints 100000] [--quick] [--only kdns]
 
 Run it from the repository's root. It needs the programs of ``python -m tests.controlplane.build``
-and ``python -m tests.coredns.build``; docs/benchmarks.md says what each row means.
+and ``python -m tests.coredns.build``; docs/performance.md says what each row means.
 """
 
 import argparse

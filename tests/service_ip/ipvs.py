@@ -10,6 +10,7 @@ command are pytest's. Knows packages and the machine; the tests know kube-proxy.
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,8 @@ from tests.gobuild import NotBuilt
 ROOT = Path(__file__).parents[2]
 TOOLS = ("apt-cache", "apt-get", "dpkg-deb", "qemu-system-x86_64")
 KERNEL = "linux-image-amd64"
-PACKAGES = ("busybox-static", "kmod", "libkmod2", "ipset", "libipset13", "ipvsadm")
+LIBRARIES = ("libkmod2", "libipset13", "libnl-3-200", "libnl-genl-3-200", "libpopt0")
+PACKAGES = ("busybox-static", "kmod", "ipset", "ipvsadm", *LIBRARIES)
 BOOT_MODULES = ("9p", "9pnet_virtio", "virtio_pci", "overlay")
 """What it takes to see this machine's files; the kernel finds all others there itself."""
 SLOWER = 10
@@ -59,6 +61,7 @@ exec switch_root /new /bin/sh {script}
 """
 SCRIPT = """\
 export {environment}
+busybox hostname node
 ip link set lo up
 modprobe ip_vs_rr
 cd {folder}
@@ -155,7 +158,7 @@ def archive(busybox: Path, base: Path, target: Path) -> Path:
     """Write the files below a folder as the kernel reads them."""
     names = "".join(f"{path.relative_to(base)}\n" for path in sorted(base.rglob("*")))
     with target.open("wb") as file:
-        command = [busybox, "cpio", "-o", "-H", "newc"]
+        command = [str(busybox), "cpio", "-o", "-H", "newc"]
         subprocess.run(
             command, cwd=base, input=names.encode(), stdout=file, stderr=subprocess.PIPE, check=True
         )
@@ -203,7 +206,8 @@ def machine(layer: Path, kernel: Path, first: Path) -> list[str]:
 
 
 def main() -> int:
-    """Do it."""
+    """Do it; what was made is removed when it is told to end, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with TemporaryDirectory(prefix="kdns-ipvs-") as name:
         try:
             return run(Path(name), sys.argv[1:])

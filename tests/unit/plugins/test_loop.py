@@ -1,7 +1,6 @@
 """``loop``: its own question, over a socket, and how often it comes back."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,6 +15,7 @@ from kdns.plugins.loop import Loop
 from kdns.upstream.address import Upstream
 from kdns.wire import codes, names
 from kdns.wire.query import ask
+from tests.controlplane.plane import free_ports
 from tests.end_to_end.fake_upstream import Fake, Replies, fake, run, says, says_rcode, somewhere
 from tests.patience import PATIENCE
 from tests.plugin import FakeRuntime, block, handled, request, running, setup_of
@@ -170,9 +170,7 @@ def test_it_gives_up_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0"])
 def test_behind_a_wildcard_it_asks_loopback(host: str) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
 
     async def test() -> int:
         at = Upstream("127.0.0.1", port)
