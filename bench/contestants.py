@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -154,8 +154,10 @@ class Running:
 
 def family(pid: int) -> list[int]:
     """Return a process and its descendants."""
-    threads = Path(f"/proc/{pid}/task").glob("*/children")
-    found = [int(child) for thread in threads for child in thread.read_text().split()]
+    found: list[int] = []
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found += map(int, thread.read_text().split())
     return [pid, *(one for child in found for one in family(child))]
 
 

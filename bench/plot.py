@@ -1,7 +1,8 @@
 """The table of queries as a picture: ``python -m bench.plot RESULTS.json PICTURE.svg``.
 
-RESULTS.json is what ``python -m bench --save`` wrote. A bar for each server of a row, as long as
-the CPU of a query on a scale of powers of ten; the text beside it has the median. Measures nothing.
+Prints the tables of all sizes for the documentation. RESULTS.json is what ``python -m bench
+--save`` wrote. A bar for each server of a row, as long as the CPU of a query on a scale of powers
+of ten; the text beside it has the median. Measures nothing.
 """
 
 import json
@@ -23,7 +24,7 @@ COLOURS = {
     NSD: "#64748b",
     UNBOUND: "#94a3b8",
 }
-WIDTH, LEFT, RIGHT = 860, 250, 70
+WIDTH, LEFT, RIGHT = 900, 310, 60
 """Pixels of the picture, of the names of the rows, and of the figure behind the longest bar."""
 BAR, GAP, ROW_GAP, HEAD = 11, 2, 12, 70
 SHORTEST, LONGEST = 3.0, 1000.0
@@ -40,8 +41,10 @@ def main(arguments: Sequence[str]) -> int:
         case _:
             print(__doc__)
             return 2
-    results = of_json(kept["sizes"][0]["results"])
-    Path(target).write_text(picture(results, kept["machine"]["date"]))
+    sizes = [of_json(size["results"]) for size in kept["sizes"]]
+    Path(target).write_text(picture(sizes[0], kept["machine"]["date"]))
+    for results in sizes:
+        print(f"{results.title}\n\n{results.markdown()}\n")
     return 0
 
 

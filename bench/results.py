@@ -75,6 +75,27 @@ class Results:
             lines += [row, *(self._line(row, server, loads) for server, loads in servers.items())]
         return "\n".join([*lines, *self._remarks, *self._strangers()])
 
+    def markdown(self) -> str:
+        """Return medians as a table for the documentation, with kdns's share of two others."""
+        names = list(dict.fromkeys(name for row in self.loads.values() for name in row))
+        shares = [name for name in (COREDNS, NSD) if name in names]
+        head = ["us", *names, *(f"kdns to {name}" for name in shares)]
+        lines = [head, ["---"] * len(head)]
+        for row, servers in self.loads.items():
+            costs = [_median(servers.get(name, ())) for name in names]
+            lines.append([row, *costs, *(self._share(row, name) for name in shares)])
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def _share(self, row: str, server: str) -> str:
+        ratio = self.ratio(row, server) if server in self.loads[row] else None
+        if ratio is None:
+            return ""
+        text = f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+        verdict = self.verdict(row, server)
+        if not verdict:
+            return text
+        return f"{text}, {'met' if verdict.startswith('met') else '**not met**'}"
+
     def _line(self, row: str, server: str, loads: Sequence[Load]) -> str:
         costs = [one.cost for one in loads]
         figures = (statistics.median(costs), min(costs), max(costs))
@@ -118,6 +139,10 @@ def of_json(kept: Json) -> Results:
         }
     found._remarks = kept["remarks"]  # noqa: SLF001 - our own
     return found
+
+
+def _median(loads: Sequence[Load]) -> str:
+    return f"{statistics.median(load.cost for load in loads):.1f}" if loads else ""
 
 
 def _kept(load: Load) -> Json:

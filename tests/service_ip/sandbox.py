@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Self
 
+from tests.patience import SLOWER
+
 GATEWAY = "169.254.1.1"
 """A node's address on every link to a pod."""
 CLONE_NEWNET = 0x40000000
@@ -99,7 +101,7 @@ class Sandbox:
             capture_output=True,
             text=True,
             check=False,
-            timeout=seconds,
+            timeout=seconds * SLOWER,
         )
 
     def configure(self, *lines: str) -> None:
